@@ -1,0 +1,32 @@
+// The extension module: one build of it for each instruction set.
+#include <Eigen/Core>
+#include <string>
+
+#include "bindings.hpp"
+
+namespace meanfree {
+
+namespace {
+py::dict build_info() {
+  py::dict info;
+  info["version"] = MEANFREE_VERSION;
+  info["isa"] = MEANFREE_ISA;
+#ifdef __clang__
+  info["compiler"] = "clang " __clang_version__;
+#else
+  info["compiler"] = "gcc " __VERSION__;
+#endif
+  info["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) +
+                  "." + std::to_string(EIGEN_MINOR_VERSION);
+  return info;
+}
+}  // namespace
+
+PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
+  // Eigen blocks its products by the size of the caches: pinned, so that results do not depend on
+  // the host's.
+  Eigen::setCpuCacheSizes(32 * 1024, 1024 * 1024, 4 * 1024 * 1024);
+  m.def("build_info", &build_info);
+}
+
+}  // namespace meanfree
