@@ -45,7 +45,7 @@ TEST_CASE("one thread means the calling thread and ascending order") {
   for_each_block(
       10, 1,
       [&](std::int64_t block, Pause&) {
-        CHECK(std::this_thread::get_id() == caller);
+        CHECK((std::this_thread::get_id() == caller));
         order.push_back(block);
       },
       ignore);
@@ -124,7 +124,7 @@ TEST_CASE("the poll runs in the calling thread, again and again while blocks are
           }
         },
         [&](std::int64_t) {
-          CHECK(std::this_thread::get_id() == caller);
+          CHECK((std::this_thread::get_id() == caller));
           ++polls;
         });
     CHECK(polls >= 3);  // 8 when the machine is idle; a loaded one wakes the caller late

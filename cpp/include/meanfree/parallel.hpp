@@ -26,7 +26,7 @@ constexpr std::chrono::milliseconds poll_interval{50};
 class Pause {
  public:
   /// For a worker thread: check() only looks at the flag.
-  explicit Pause(const std::atomic<bool>& stop) : stop_(&stop) {}
+  explicit Pause(const std::atomic<bool>* stop) : stop_(stop) {}
 
   /// For work done in the calling thread: check() polls when 50 ms have passed.
   template <class Poll>
@@ -80,7 +80,7 @@ void for_each_block(std::int64_t n_blocks, int n_threads, Work&& work, Poll&& po
     stop.store(true, std::memory_order_relaxed);
   };
   const auto worker = [&] {
-    Pause pause(stop);
+    Pause pause(&stop);
     try {
       run(pause);
     } catch (...) {
