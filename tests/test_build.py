@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from meanfree._cpu import levels
 
 import meanfree as mf
+from meanfree._cpu import levels
 
 PRESENT = [level for level in levels() if find_spec(f"meanfree._core_{level}")]
 
