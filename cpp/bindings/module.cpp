@@ -6,6 +6,9 @@
 
 namespace meanfree {
 
+void bind_activation(py::module_& m);
+void bind_averages(py::module_& m);
+
 namespace {
 py::dict build_info() {
   py::dict info;
@@ -27,6 +30,8 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   // the host's.
   Eigen::setCpuCacheSizes(32 * 1024, 1024 * 1024, 4 * 1024 * 1024);
   m.def("build_info", &build_info);
+  bind_activation(m);
+  bind_averages(m);
 }
 
 }  // namespace meanfree

@@ -1,0 +1,226 @@
+// Closed forms of the Gaussian averages: homogeneous (relu, leaky_relu, linear), erf, sin and gelu.
+// Written as scalar functions without branches, so that loops over them are vectorised over q and delta.
+// Sources: arc-cosine kernel (Cho, Saul 2009), arc-sine kernel (Williams 1997); the others by Price's theorem.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "meanfree/activation.hpp"
+#include "meanfree/expectation.hpp"
+#include "meanfree/quadrature.hpp"
+#include "meanfree/special.hpp"
+
+namespace meanfree {
+
+/// All averages over one input.
+struct Single {
+  double mean, mean_slope, second, slope_squared, curvature_squared, length_slope;
+};
+/// All averages over two inputs of equal length.
+struct Pair {
+  double product, deficit, slope_product;
+};
+/// Averages over two inputs of any length.
+struct Cross {
+  double product, slope_product;
+};
+
+/// phi = a h for h < 0, h for h > 0. With t = arccos c:
+/// E phi phi = (1-a)^2 q (sin t + (pi - t) cos t) / (2 pi) + a q c.
+struct HomogeneousForm {
+  double a;
+
+  Single single(double q) const {
+    const double s = 0.5 * (1.0 + a * a), root = std::sqrt(q);
+    const double curvature = a == 1.0 ? 0.0 : detail::infinity;
+    return {(1.0 - a) * root * 0.39894228040143268, 0.5 * (1.0 + a), s * q, s, curvature, s};
+  }
+
+  Pair pair(double q, double delta) const {
+    const double b = (1.0 - a) * (1.0 - a), c = 1.0 - delta;
+    const double t = 2.0 * special::asin(std::sqrt(0.5 * delta));
+    const double sine = std::sqrt(delta * (2.0 - delta)), t2 = t * t;
+    // sin t - t cos t, by its series below t = 0.5
+    const double series =
+        t * t2 *
+        (1.0 / 3 +
+         t2 * (-1.0 / 30 + t2 * (1.0 / 840 + t2 * (-1.0 / 45360 + t2 * (1.0 / 3991680 +
+                                                                       t2 * (-1.0 / 518918400))))));
+    const double arc = t < 0.5 ? series : sine - t * c;
+    return {q * (b * (sine + (pi - t) * c) / (2.0 * pi) + a * c), q * (b * (pi * delta - arc) / (2.0 * pi) + a * delta),
+            b * (pi - t) / (2.0 * pi) + a};
+  }
+
+  Cross cross(double q1, double q2, double c) const {
+    const Pair unit = pair(1.0, 1.0 - c);
+    return {std::sqrt(q1) * std::sqrt(q2) * unit.product, unit.slope_product};
+  }
+};
+
+/// phi = erf(g h), Q = g^2 q: E phi phi = (2/pi) asin(2 Q c / (1 + 2 Q)).
+struct ErfForm {
+  double g;
+
+  Single single(double q) const {
+    const double Q = g * g * q, wide = std::sqrt(1.0 + 4.0 * Q), slope = 4.0 / pi * g * g;
+    // asin(2Q/(1+2Q)) = atan(2Q/sqrt(1+4Q)): no loss where the argument tends to 1
+    return {0.0,
+            2.0 * g / std::sqrt(pi * (1.0 + 2.0 * Q)),
+            2.0 / pi * special::atan(2.0 * Q / wide),
+            slope / wide,
+            slope * g * g * 4.0 * Q / (wide * wide * wide),
+            slope / ((1.0 + 2.0 * Q) * wide)};
+  }
+
+  Pair pair(double q, double delta) const {
+    const double Q = g * g * q, wide = 1.0 + 2.0 * Q, x = 2.0 * Q / wide, root = std::sqrt(1.0 + 4.0 * Q) / wide;
+    const double c = 1.0 - delta, y = x * c;
+    const double root_y = std::sqrt(root * root + x * x * delta * (2.0 - delta));
+    const double product = special::atan(y / root_y);
+    const double sine = x * x * delta * (2.0 - delta) / std::max(x * root_y + std::fabs(y) * root, 1e-300);
+    const double cosine = root * root_y + x * y;
+    const double near = special::atan(sine / std::max(cosine, 1e-300));
+    const double far = special::atan(x / root) - product;
+    return {2.0 / pi * product, 2.0 / pi * (c > 0.0 ? near : far), 4.0 / pi * g * g / (wide * root_y)};
+  }
+
+  Cross cross(double q1, double q2, double c) const {
+    const double a = 1.0 + 2.0 * g * g * q1, b = 1.0 + 2.0 * g * g * q2;
+    const double x = (2.0 * g * g * std::sqrt(q1) / std::sqrt(a)) * (std::sqrt(q2) / std::sqrt(b)) * c;
+    // 1 - x^2 = (1 + 2 Q1 + 2 Q2 + 4 Q1 Q2 (1 - c^2)) / (a b), Q = g^2 q
+    const double Q1 = g * g * q1, Q2 = g * g * q2;
+    const double rest = (1.0 + 2.0 * (Q1 + Q2)) / a / b + (2.0 * Q1 / a) * (2.0 * Q2 / b) * (1.0 - c) * (1.0 + c);
+    return {2.0 / pi * special::atan(x / std::sqrt(rest)), 4.0 / pi * g * g / std::sqrt(a) / std::sqrt(b) / std::sqrt(rest)};
+  }
+};
+
+/// phi = sin h: E phi phi = exp(-q) sinh(q c).
+struct SineForm {
+  Single single(double q) const {
+    const double decay = special::exp(-2.0 * q), second = -0.5 * special::expm1(-2.0 * q);
+    return {0.0, special::exp(-0.5 * q), second, 0.5 * (1.0 + decay), second, decay};
+  }
+
+  Pair pair(double q, double delta) const {
+    const double near = special::exp(-q * delta), far = special::exp(-q * (2.0 - delta));
+    // sinh q - sinh q c = 2 cosh(q (2 - delta) / 2) sinh(q delta / 2)
+    const double c = 1.0 - delta;
+    const double small = 0.5 * far * special::expm1(std::min(2.0 * q * c, 700.0));
+    return {std::fabs(q * c) < 0.5 ? small : 0.5 * (near - far), -0.5 * special::expm1(-q * delta) * (1.0 + far),
+            0.5 * (near + far)};
+  }
+
+  Cross cross(double q1, double q2, double c) const {
+    const double p = std::sqrt(q1) * std::sqrt(q2) * c, gap = std::sqrt(q1) - std::sqrt(q2);
+    const double twist = std::sqrt(q1) * std::sqrt(q2);
+    // (q1 + q2)/2 -+ p = (sqrt q1 - sqrt q2)^2 / 2 + sqrt(q1 q2) (1 -+ c)
+    const double near = special::exp(-0.5 * gap * gap - twist * (1.0 - c));
+    const double far = special::exp(-0.5 * gap * gap - twist * (1.0 + c));
+    const double small = 0.5 * far * special::expm1(std::min(2.0 * p, 700.0));
+    return {std::fabs(p) < 0.5 ? small : 0.5 * (near - far), 0.5 * (near + far)};
+  }
+};
+
+/// phi = h Phi(h). With p = q c, A = (1 + q)^2, R^2 = A - p^2, k = (1 - q)/(1 + q):
+/// E phi phi = p (1/4 + asin(p / sqrt A) / (2 pi)) + (q^2 + p^2 k) / (2 pi R).
+struct GeluForm {
+  Single single(double q) const {
+    const double R = std::sqrt(1.0 + 2.0 * q), wide = 1.0 + q, angle = special::atan(q / R) / (2.0 * pi);
+    const double v = q / (1.0 + 2.0 * q), tail = q / (wide * R);
+    return {q * 0.39894228040143268 / std::sqrt(wide),
+            0.5,
+            q * (0.25 + angle) + q * tail / pi,
+            slope(q, q, q, R, 2.0 * pi * angle),
+            (4.0 - 4.0 * v + 3.0 * v * v) / (2.0 * pi * R),
+            0.25 + angle + tail / (2.0 * pi) + tail / pi * (2.0 - q / wide - q / (R * R))};
+  }
+
+  Pair pair(double q, double delta) const {
+    const double wide = 1.0 + q, k = (1.0 - q) / wide, c = 1.0 - delta, p = q * c;
+    const double turn = delta * (2.0 - delta);  // 1 - c^2
+    const double R0 = std::sqrt(1.0 + 2.0 * q), R1 = std::sqrt(1.0 + 2.0 * q + q * q * turn);
+    const double angle0 = special::atan(q / R0), angle1 = special::atan(p / R1);
+    const double x = q / wide, y = p / wide;
+    const double sine = x * x * turn / std::max((x * R1 + std::fabs(y) * R0) / wide, 1e-300);
+    const double cosine = R0 * R1 / (wide * wide) + x * y;
+    const double near = special::atan(sine / std::max(cosine, 1e-300));
+    const double difference = c > 0.0 ? near : angle0 - angle1;
+    const double product =
+        p * (0.25 + angle1 / (2.0 * pi)) + q * q * (1.0 + c * c * k) / (2.0 * pi * R1);
+    const double deficit =
+        0.25 * q * delta + (q * difference + q * delta * angle1 +
+                            q * q * turn * (1.0 + k * R0 * R1) / (R0 * R1 * (R0 + R1))) / (2.0 * pi);
+    return {product, deficit, slope(q, q, p, R1, angle1)};
+  }
+
+  Cross cross(double q1, double q2, double c) const {
+    const double p = std::sqrt(q1) * std::sqrt(q2) * c;
+    const double R = std::sqrt(1.0 + q1 + q2 + q1 * q2 * (1.0 - c) * (1.0 + c)), angle = special::atan(p / R);
+    const double k = 1.0 - q1 / (1.0 + q1) - q2 / (1.0 + q2);
+    return {p * (0.25 + angle / (2.0 * pi)) + q1 * q2 * (1.0 + c * c * k) / (2.0 * pi * R),
+            slope(q1, q2, p, R, angle)};
+  }
+
+ private:
+  /// d E phi phi / dp = E phi' phi'.
+  static double slope(double q1, double q2, double p, double R, double angle) {
+    const double rise = (2.0 + q1 + q2) / ((1.0 + q1) * (1.0 + q2));  // 1 + k
+    return 0.25 + angle / (2.0 * pi) + p / (2.0 * pi * R) * (rise + 1.0 / (R * R));
+  }
+};
+
+/// The averages of one of the forms above, vectorised over many q.
+template <class Form>
+class ClosedForm final : public Expectation {
+ public:
+  explicit ClosedForm(Form form) : form_(form) {}
+
+  void length(const double* q, std::int64_t n, double* second, double* length_slope) override {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const Single at = form_.single(q[i]);
+      second[i] = at.second;
+      length_slope[i] = at.length_slope;
+    }
+  }
+
+  void moments(const double* q, std::int64_t n, const Moments& out) override {
+    const auto fill = [&](double* to, double Single::*member) {
+      if (to == nullptr) return;
+      for (std::int64_t i = 0; i < n; ++i) to[i] = form_.single(q[i]).*member;
+    };
+    fill(out.mean, &Single::mean);
+    fill(out.mean_slope, &Single::mean_slope);
+    fill(out.second, &Single::second);
+    fill(out.slope_squared, &Single::slope_squared);
+    fill(out.curvature_squared, &Single::curvature_squared);
+    fill(out.length_slope, &Single::length_slope);
+    if (out.error != nullptr) std::fill(out.error, out.error + n, closed_form_error);
+  }
+
+  void pair(const double* q, const double* delta, std::int64_t n, const PairAverages& out) override {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const Pair at = form_.pair(q[i], delta[i]);
+      out.product[i] = at.product;
+      out.deficit[i] = at.deficit;
+      out.slope_product[i] = at.slope_product;
+    }
+  }
+
+  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n, double* product,
+                  double* slope_product) override {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const Cross at = form_.cross(q1[i], q2[i], c[i]);
+      product[i] = at.product;
+      slope_product[i] = at.slope_product;
+    }
+  }
+
+  std::int64_t lanes() const override { return 64; }
+
+ private:
+  static constexpr double closed_form_error = 4e-16;
+  Form form_;
+};
+
+}  // namespace meanfree
