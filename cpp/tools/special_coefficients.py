@@ -1,7 +1,8 @@
-"""Coefficients of the polynomials in special.hpp: minimax fits by the Remez exchange.
+# ruff: noqa: T201
+"""Minimax coefficients of the polynomials in special.hpp and trigonometric.hpp, by Remez exchange.
 
 ``python cpp/tools/special_coefficients.py`` prints every fit with its error (needs mpmath);
-``--check`` also exits with 1 if one of the coefficients is not in the header.
+``--check`` also exits with 1 if one of the coefficients is not in the headers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import mpmath as mp
 
-HEADER = Path(__file__).parents[1] / "include" / "meanfree" / "special.hpp"
+INCLUDE = Path(__file__).parents[1] / "include" / "meanfree"
 Function = Callable[[mp.mpf], mp.mpf]
 
 
@@ -99,22 +100,20 @@ def erf_weight(x: mp.mpf) -> mp.mpf:
 
 
 def fits() -> list[Fit]:
-    """Every polynomial of special.hpp; weights make the error the relative one of the result."""
+    """Every polynomial; weights make the error the relative one of the result."""
     wide = mp.mpf("1.0001")  # room for rounding at the ends of a reduced range
     ln2, hyper = mp.log(2), mp.hyper
     atanh_end = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * wide
+
+    def coth_tail(z: mp.mpf) -> mp.mpf:  # (r coth(r / 2) - 2) / z, z = r^2
+        r = mp.sqrt(z)
+        return (r * mp.coth(r / 2) - 2) / z
 
     def atanh_tail(z: mp.mpf) -> mp.mpf:  # (2 atanh(s) / s - 2) / z, z = s^2
         return mp.mpf(2) / 3 * hyper([1, 1.5], [2.5], z)
 
     def sin_tail(u: mp.mpf) -> mp.mpf:  # (sin(r) / r - 1) / u, u = r^2
         return -hyper([1], [2, 2.5], -u / 4) / 6
-
-    def sin_turn(z: mp.mpf) -> mp.mpf:  # sin(2 pi r) / r, z = r^2
-        return 2 * mp.pi * hyper([], [1.5], -(mp.pi**2) * z)
-
-    def cos_turn(z: mp.mpf) -> mp.mpf:  # (cos(2 pi r) - 1) / z, z = r^2
-        return -2 * mp.pi**2 * hyper([1], [1.5, 2], -(mp.pi**2) * z)
 
     def asin_tail(z: mp.mpf) -> mp.mpf:  # (asin(s) / s - 1) / z, z = s^2
         return hyper([1, 1.5, 1.5], [2, 2.5], z) / 6
@@ -128,14 +127,13 @@ def fits() -> list[Fit]:
     return [
         Fit("exponential", lambda r: hyper([1], [3], r) / 2, lambda r: r * r / mp.expm1(r),
             -ln2 / 2 * wide, ln2 / 2 * wide, 10),
+        Fit("exponential_ratio", coth_tail, lambda z: z / 2, mp.mpf(0), (ln2 / 2 * wide) ** 2, 5),
         Fit("log_normal", atanh_tail, lambda z: z / 2, mp.mpf(0), atanh_end, 7),
-        Fit("log1p_unit", atanh_tail, lambda z: z / 2, mp.mpf(0), mp.mpf(1) / 9, 9),
+        Fit("softplus", atanh_tail, lambda z: z / 2, mp.mpf(0), mp.mpf(1) / 9, 9),
         Fit("erf", erf_exponent, erf_weight, mp.mpf(0), mp.mpf(6), 23),
         Fit("scaled_erfcx", scaled_erfcx, lambda t: 1 / scaled_erfcx(t), mp.mpf(-1),
             mp.mpf(24) / 32, 22),
         Fit("sin", sin_tail, tail_weight(sin_tail), mp.mpf(0), (mp.pi / 2) ** 2 * wide, 8),
-        Fit("sin_turn", sin_turn, lambda z: 1 / sin_turn(z), mp.mpf(0), mp.mpf(1) / 64, 7),
-        Fit("cos_turn", cos_turn, tail_weight(cos_turn), mp.mpf(0), mp.mpf(1) / 64, 6),
         Fit("asin", asin_tail, tail_weight(asin_tail), mp.mpf(0), mp.mpf(1) / 4, 12),
         Fit("atan", atan_tail, tail_weight(atan_tail), mp.mpf(0),
             mp.tan(mp.pi / 8) ** 2 * wide, 10),
@@ -143,10 +141,11 @@ def fits() -> list[Fit]:
 
 
 def main() -> int:
+    """Print the fits; return 1 if a coefficient is missed in the headers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare with the header")
+    parser.add_argument("--check", action="store_true", help="compare with the headers")
     check = parser.parse_args().check
-    header = HEADER.read_text()
+    headers = (INCLUDE / "special.hpp").read_text() + (INCLUDE / "trigonometric.hpp").read_text()
     missing = 0
     mp.mp.dps = 50
     for fit in fits():
@@ -154,8 +153,8 @@ def main() -> int:
         numbers = [repr(float(c)) for c in coefficients]
         print(f"{fit.name}: relative error {mp.nstr(error, 2)}\n  {', '.join(numbers)}", flush=True)
         if check:
-            lost = [number for number in numbers if number not in header]
-            print(f"  not in the header: {', '.join(lost)}" if lost else "  all in the header")
+            lost = [number for number in numbers if number not in headers]
+            print(f"  not in the headers: {', '.join(lost)}" if lost else "  all in the headers")
             missing += len(lost)
     return 1 if missing else 0
 

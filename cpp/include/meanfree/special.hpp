@@ -7,84 +7,17 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 
-#if defined(__GNUC__) || defined(__clang__)
-#define MEANFREE_INLINE inline __attribute__((always_inline))
-#else
-#define MEANFREE_INLINE inline
-#endif
-
-// Before a loop whose iterations do not depend on one another although its arrays may be the same.
-#if defined(__GNUC__) && !defined(__clang__)
-#define MEANFREE_INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define MEANFREE_INDEPENDENT
-#endif
+#include "meanfree/trigonometric.hpp"
+#include "meanfree/vectorisable.hpp"
 
 namespace meanfree {
 namespace special {
 
 namespace detail {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double half_pi_high = 0x1.921fb54442d18p+0, half_pi_low = 0x1.1a62633145c07p-54;
 constexpr double ln2_high = 0x1.62e42fefa2p-1, ln2_low = 0x1.9ef35793c7673p-41;
-constexpr double shifter = 0x1.8p52;  // adding it rounds to an integer, held by the low bits
-constexpr std::uint64_t sign_bit = 0x8000000000000000;
-
-/// a b + c: one rounding where the instruction set has it, two elsewhere. Written out so that the
-/// compiler has no choice which products to fuse.
-MEANFREE_INLINE double fma(double a, double b, double c) {
-#if defined(__FP_FAST_FMA)
-  return __builtin_fma(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
-
-MEANFREE_INLINE std::uint64_t bits(double x) {
-  std::uint64_t u;
-  std::memcpy(&u, &x, sizeof u);
-  return u;
-}
-
-MEANFREE_INLINE double from_bits(std::uint64_t u) {
-  double x;
-  std::memcpy(&x, &u, sizeof x);
-  return x;
-}
-
-// NaN passes both.
-MEANFREE_INLINE double at_least(double x, double low) { return x < low ? low : x; }
-MEANFREE_INLINE double at_most(double x, double high) { return x > high ? high : x; }
-
-MEANFREE_INLINE double blocks_of_four(double, double, double, double c0) { return c0; }
-MEANFREE_INLINE double blocks_of_four(double x, double, double, double c0, double c1) {
-  return fma(c1, x, c0);
-}
-MEANFREE_INLINE double blocks_of_four(double x, double x2, double, double c0, double c1,
-                                      double c2) {
-  return fma(c2, x2, fma(c1, x, c0));
-}
-MEANFREE_INLINE double blocks_of_four(double x, double x2, double, double c0, double c1, double c2,
-                                      double c3) {
-  return fma(fma(c3, x, c2), x2, fma(c1, x, c0));
-}
-template <class... C>
-MEANFREE_INLINE double blocks_of_four(double x, double x2, double x4, double c0, double c1,
-                                      double c2, double c3, double c4, C... more) {
-  return fma(blocks_of_four(x, x2, x4, c4, more...), x4, blocks_of_four(x, x2, x4, c0, c1, c2, c3));
-}
-
-/// c0 + c1 x + c2 x^2 + ..., with a shorter chain of dependent operations than Horner's.
-template <class... C>
-MEANFREE_INLINE double polynomial(double x, C... c) {
-  const double x2 = x * x;
-  return blocks_of_four(x, x2, x2 * x2, c...);
-}
 
 /// exp(x) = 2^k (1 + fraction), |fraction| < 0.42; the low bits of `biased` are k + bias.
 struct Exponential {
@@ -107,7 +40,7 @@ MEANFREE_INLINE Exponential exponential(double x, double low = -0.0) {
 
 /// For |k| < 1022: 2^k is one number.
 constexpr int narrow = 1023;
-MEANFREE_INLINE double power_of_two(const Exponential& e) { return from_bits(e.biased << 52); }
+MEANFREE_INLINE double power_of_two(std::uint64_t biased) { return from_bits(biased << 52); }
 
 /// For |k| < 2000: 2^k, which may be subnormal or too large, is the product of two numbers.
 constexpr int wide = 2046;
@@ -115,15 +48,33 @@ struct TwoPowers {
   double first;
   double second;
 };
-MEANFREE_INLINE TwoPowers two_powers(const Exponential& e) {
-  const std::uint64_t first = (e.biased << 51) & 0x7ff0000000000000;
-  return {from_bits(first), from_bits((e.biased << 52) - first)};
+MEANFREE_INLINE TwoPowers two_powers(std::uint64_t biased) {
+  const std::uint64_t first = (biased << 51) & 0x7ff0000000000000;
+  return {from_bits(first), from_bits((biased << 52) - first)};
 }
 
 /// exp(x) factor, rounded once where it is subnormal.
 MEANFREE_INLINE double scaled(const Exponential& e, double factor) {
-  const TwoPowers power = two_powers(e);
+  const TwoPowers power = two_powers(e.biased);
   return fma(e.fraction, factor, factor) * power.first * power.second;
+}
+
+/// exp(x) = 2^k (centre + r) / (centre - r), |r| <= ln 2 / 2, centre = r coth(r / 2), which is even
+/// in r: half the operations of `exponential` for what ends in a division anyway.
+struct ExponentialRatio {
+  std::uint64_t biased;
+  double r;
+  double centre;
+};
+template <int bias>
+MEANFREE_INLINE ExponentialRatio exponential_ratio(double x) {
+  const double shifted = fma(x, 1.4426950408889634, shifter + bias);
+  const double k = shifted - (shifter + bias);
+  const double r = fma(-k, ln2_low, fma(-k, ln2_high, x));
+  const double z = r * r;
+  const double p = horner(z, 0.16666666666666602, -0.0027777777777016057, 6.613756321585179e-05,
+                          -1.6533902347548595e-06, 4.138141090312382e-08);
+  return {bits(shifted), r, fma(z, p, 2.0)};
 }
 
 /// factor x^2 = high + low, the factor a power of two.
@@ -155,16 +106,6 @@ MEANFREE_INLINE double log_normal(double x, double k_offset, double correction) 
   return fma(k, ln2_high, fma(s, fma(z, p, 2.0), fma(k, ln2_low, correction)));
 }
 
-/// log(1 + x) for x in [0, 1].
-MEANFREE_INLINE double log1p_unit(double x) {
-  const double s = x / (2.0 + x);
-  const double z = s * s;
-  const double p = polynomial(z, 0.6666666666667788, 0.3999999999599792, 0.2857142906316004,
-                              0.22222192655848572, 0.18182820704704433, 0.15364192509445418,
-                              0.13587242407034003, 0.09898324909769006, 0.17748815176062369);
-  return s * fma(z, p, 2.0);
-}
-
 /// exp(x^2) erfc(x) for x in [0, 28]: a polynomial in (x - 4) / (x + 4), divided by 1 + 2 x.
 MEANFREE_INLINE double scaled_erfc(double x) {
   const double a = x + 4.0, b = fma(2.0, x, 1.0), inverse = 1.0 / (a * b);
@@ -191,27 +132,13 @@ MEANFREE_INLINE double erf_exponent(double x) {
                     -4.755108650426136e-13, 1.1800744743390456e-14);
 }
 
-/// sin(x - k pi) for 2 k an integer near 2 x / pi, |k| < 2^16: the products with the first two
-/// parts of pi (36 bits each) are exact, so the difference keeps its relative accuracy near its
-/// zeros.
-MEANFREE_INLINE double sin_minus_pi_times(double x, double k) {
-  const double r =
-      fma(-k, 0x1.98a2e03707345p-76, fma(-k, 0x1.68c234c4cp-38, fma(-k, 0x1.921fb5444p+1, x)));
-  const double u = r * r;
-  const double p =
-      polynomial(u, -0.16666666666666666, 0.008333333333333194, -0.00019841269841209205,
-                 2.7557319211134853e-06, -2.505210687256118e-08, 1.6058939692329856e-10,
-                 -7.642991092297769e-13, 2.7211702914413735e-15);
-  return r * fma(u, p, 1.0);
-}
-
 }  // namespace detail
 
 /// exp(x).
 MEANFREE_INLINE double exp(double x) {
   const double clamped = std::copysign(detail::at_most(std::fabs(x), 746.0), x);
   const auto e = detail::exponential<detail::wide>(clamped);
-  const auto power = detail::two_powers(e);
+  const auto power = detail::two_powers(e.biased);
   return (1.0 + e.fraction) * power.first * power.second;
 }
 
@@ -219,7 +146,7 @@ MEANFREE_INLINE double exp(double x) {
 MEANFREE_INLINE double expm1(double x) {
   const double below = std::copysign(detail::at_most(std::fabs(x), 710.0), x);
   const auto e = detail::exponential<detail::narrow - 1>(detail::at_least(below, -40.0));
-  const double half = detail::power_of_two(e);  // 2^(k - 1), as k may be 1024
+  const double half = detail::power_of_two(e.biased);  // 2^(k - 1), as k may be 1024
   const double result = 2.0 * detail::fma(half, e.fraction, half - 0.5);
   return std::fabs(x) < 1e-300 ? x : result;
 }
@@ -244,37 +171,48 @@ MEANFREE_INLINE double log1p(double x) {
   return x > -1.0 ? positive : (x == -1.0 ? -detail::infinity : detail::nan);
 }
 
-/// tanh(x).
+/// tanh(x) = (1 - e) / (1 + e), e = exp(-2 |x|).
 MEANFREE_INLINE double tanh(double x) {
-  const auto e = detail::exponential<detail::narrow>(detail::at_least(-2.0 * std::fabs(x), -40.0));
-  const double power = detail::power_of_two(e);
-  const double t = detail::fma(power, e.fraction, power - 1.0);  // expm1(-2 |x|)
-  return std::copysign(t / (2.0 + t), x);
+  const double a = std::fabs(x);
+  const auto e = detail::exponential_ratio<detail::narrow>(-detail::at_most(a + a, 40.0));
+  const double power = detail::power_of_two(e.biased);
+  const double below = detail::fma(e.centre, 1.0 - power, -(e.r * (1.0 + power)));
+  const double above = detail::fma(power, e.centre + e.r, e.centre - e.r);
+  return std::copysign(below / above, x);
 }
 
-/// 1 - tanh(x)^2 = 4 e / (1 + e)^2 with e = exp(-2 |x|), accurate in the tails.
+/// 1 - tanh(x)^2 = 4 e / (1 + e)^2, e = exp(-2 |x|), accurate in the tails.
 MEANFREE_INLINE double sech_squared(double x) {
-  const auto e = detail::exponential<detail::wide>(detail::at_least(-2.0 * std::fabs(x), -750.0));
-  const auto power = detail::two_powers(e);
-  const double root = (1.0 + e.fraction) * power.first;
-  const double d = detail::fma(root, power.second, 1.0);
-  return 4.0 / (d * d) * root * power.second;
+  const double a = std::fabs(x);
+  const auto e = detail::exponential_ratio<detail::wide>(-detail::at_most(a + a, 750.0));
+  const auto power = detail::two_powers(e.biased);
+  const double small = (e.centre + e.r) * power.first, large = e.centre - e.r;
+  const double sum = detail::fma(small, power.second, large);
+  return (4.0 * small) * large / (sum * sum) * power.second;
 }
 
 /// 1 / (1 + exp(-x)).
 MEANFREE_INLINE double sigmoid(double x) {
-  const auto e = detail::exponential<detail::wide>(detail::at_least(-std::fabs(x), -746.0));
-  const auto power = detail::two_powers(e);
-  const double small = (1.0 + e.fraction) * power.first * power.second;
-  return (x < 0.0 ? small : 1.0) / (1.0 + small);
+  const auto e = detail::exponential_ratio<detail::wide>(-detail::at_most(std::fabs(x), 746.0));
+  const auto power = detail::two_powers(e.biased);
+  const double small = (e.centre + e.r) * power.first, large = e.centre - e.r;
+  const double sum = detail::fma(small, power.second, large);
+  return (x < 0.0 ? small : large) / sum * (x < 0.0 ? power.second : 1.0);
 }
 
-/// log(1 + exp(x)).
+/// log(1 + exp(x)) = max(x, 0) + 2 artanh(e / (2 + e)), e = exp(-|x|).
 MEANFREE_INLINE double softplus(double x) {
-  const auto e = detail::exponential<detail::wide>(detail::at_least(-std::fabs(x), -746.0));
-  const auto power = detail::two_powers(e);
-  const double small = (1.0 + e.fraction) * power.first * power.second;
-  return (x < 0.0 ? 0.0 : x) + detail::log1p_unit(small);
+  const auto e = detail::exponential_ratio<detail::wide>(-detail::at_most(std::fabs(x), 746.0));
+  const auto power = detail::two_powers(e.biased);
+  const double small = (e.centre + e.r) * power.first, large = e.centre - e.r;
+  const double ratio = small / detail::fma(small, power.second, large + large);
+  const double s = ratio * power.second;
+  const double z = s * s;
+  const double p =
+      detail::polynomial(z, 0.6666666666667788, 0.3999999999599792, 0.2857142906316004,
+                         0.22222192655848572, 0.18182820704704433, 0.15364192509445418,
+                         0.13587242407034003, 0.09898324909769006, 0.17748815176062369);
+  return detail::fma(ratio * detail::fma(z, p, 2.0), power.second, x < 0.0 ? 0.0 : x);
 }
 
 /// exp(-x^2), accurate in the tails.
@@ -287,7 +225,7 @@ MEANFREE_INLINE double gaussian(double x) {
 MEANFREE_INLINE double erf(double x) {
   const double a = detail::at_most(std::fabs(x), 6.0);
   const auto e = detail::exponential<detail::narrow>(-a * detail::erf_exponent(a));
-  const double power = detail::power_of_two(e);
+  const double power = detail::power_of_two(e.biased);
   return std::copysign(detail::fma(power, e.fraction, power - 1.0), x);
 }
 
@@ -313,111 +251,6 @@ MEANFREE_INLINE double normal_cdf(double x) {
 MEANFREE_INLINE double normal_pdf(double x) {
   const auto s = detail::square(detail::at_most(std::fabs(x), 39.0), -0.5);
   return detail::scaled(detail::exponential<detail::wide>(s.high, s.low), 0.3989422804014327);
-}
-
-constexpr double largest_angle = 131072.0;
-
-/// sin(x) for |x| <= largest_angle; the array function has no limit.
-MEANFREE_INLINE double sin(double x) {
-  const double shifted = detail::fma(x, 0.3183098861837907, detail::shifter);
-  const double s = detail::sin_minus_pi_times(x, shifted - detail::shifter);
-  return detail::from_bits(detail::bits(s) ^ (detail::bits(shifted) << 63));
-}
-
-/// cos(x) = -(-1)^n sin(x - (n + 1/2) pi) for |x| <= largest_angle; the array function has no
-/// limit.
-MEANFREE_INLINE double cos(double x) {
-  const double shifted = detail::fma(x, 0.3183098861837907, -0.5) + detail::shifter;
-  const double s = detail::sin_minus_pi_times(x, (shifted - detail::shifter) + 0.5);
-  return detail::from_bits(detail::bits(s) ^ (~detail::bits(shifted) << 63));
-}
-
-struct SineCosine {
-  double sine;
-  double cosine;
-};
-
-/// sin(2 pi u) and cos(2 pi u) for u in [0, 1].
-MEANFREE_INLINE SineCosine sincos_2pi(double u) {
-  const double shifted = detail::fma(u, 4.0, detail::shifter);
-  const double r = detail::fma(shifted - detail::shifter, -0.25, u);
-  const double z = r * r;
-  const double s = r * detail::polynomial(z, 6.283185307179586, -41.341702240399634,
-                                          81.60524927594466, -76.70585970335208, 42.058684906298126,
-                                          -15.09379772964267, 3.7807306188542373);
-  const double c =
-      detail::fma(z,
-                  detail::polynomial(z, -19.739208802178485, 64.93939402238969, -85.45681709413904,
-                                     60.24462035816544, -26.42426537819175, 7.810363267750168),
-                  1.0);
-  const std::uint64_t quadrant = detail::bits(shifted);  // an odd one swaps sine and cosine
-  const std::uint64_t swap = (detail::bits(s) ^ detail::bits(c)) & (0 - (quadrant & 1));
-  return {detail::from_bits(detail::bits(s) ^ swap ^ ((quadrant << 62) & detail::sign_bit)),
-          detail::from_bits(detail::bits(c) ^ swap ^ (((quadrant + 1) << 62) & detail::sign_bit))};
-}
-
-/// arcsin(x), by pi/2 - 2 arcsin(sqrt((1 - |x|) / 2)) beyond 1/2; NaN outside [-1, 1].
-MEANFREE_INLINE double asin(double x) {
-  const double a = std::fabs(x);
-  const bool inner = a <= 0.5;
-  const double z = inner ? a * a : 0.5 * (1.0 - a);
-  const double s = inner ? a : std::sqrt(z);
-  const double p = detail::polynomial(
-      z, 0.16666666666665408, 0.07500000000337041, 0.04464285682830804, 0.030381959137705278,
-      0.022371758034917175, 0.01735970496737053, 0.013885233718172551, 0.012169221560461255,
-      0.006527938129579985, 0.019528353663486125, -0.01622437440647334, 0.03191234330540023);
-  const double y = detail::fma(s * z, p, s);
-  const double outer = detail::half_pi_high - detail::fma(2.0, y, -detail::half_pi_low);
-  return std::copysign(inner ? y : outer, x);
-}
-
-/// arctan(x), by pi/4 + arctan((x - 1) / (x + 1)) beyond tan(pi/8), pi/2 - arctan(1/x) beyond
-/// tan(3 pi/8).
-MEANFREE_INLINE double atan(double x) {
-  const double a = std::fabs(x);
-  const bool middle = a > 0.41421356237309503, large = a > 2.414213562373095;
-  const double numerator = large ? -1.0 : (middle ? a - 1.0 : a);
-  const double denominator = large ? a : (middle ? a + 1.0 : 1.0);
-  const double base = large ? detail::half_pi_high : (middle ? 0.5 * detail::half_pi_high : 0.0);
-  const double t = numerator / denominator;
-  const double z = t * t;
-  const double p = detail::polynomial(
-      z, -0.3333333333333015, 0.19999999999088308, -0.1428571419520215, 0.11111106651009058,
-      -0.09090782349882591, 0.07690067391648371, -0.0664111311208617, 0.05692495931616254,
-      -0.043589689780811534, 0.02125827842985464);
-  return std::copysign(base + detail::fma(t * z, p, t), x);
-}
-
-namespace detail {
-
-/// y = near(x), and far(x) where |x| > largest_angle; y may be x.
-template <class Near, class Far>
-void by_angle(const double* x, std::int64_t n, double* y, Near near, Far far) {
-  constexpr std::int64_t block = 256;
-  for (std::int64_t first = 0; first < n; first += block) {
-    const std::int64_t last = first + block < n ? first + block : n;
-    std::int64_t n_far = 0;
-    for (std::int64_t i = first; i < last; ++i) n_far += std::fabs(x[i]) > largest_angle ? 1 : 0;
-    if (n_far == 0) {
-      MEANFREE_INDEPENDENT
-      for (std::int64_t i = first; i < last; ++i) y[i] = near(x[i]);
-    } else {
-      for (std::int64_t i = first; i < last; ++i)
-        y[i] = std::fabs(x[i]) > largest_angle ? far(x[i]) : near(x[i]);
-    }
-  }
-}
-
-}  // namespace detail
-
-/// sin of n values of any size; y may be x.
-inline void sin(const double* x, std::int64_t n, double* y) {
-  detail::by_angle(x, n, y, [](double v) { return sin(v); }, [](double v) { return std::sin(v); });
-}
-
-/// cos of n values of any size; y may be x.
-inline void cos(const double* x, std::int64_t n, double* y) {
-  detail::by_angle(x, n, y, [](double v) { return cos(v); }, [](double v) { return std::cos(v); });
 }
 
 }  // namespace special
