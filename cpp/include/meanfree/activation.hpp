@@ -37,6 +37,7 @@ struct Activation {
   bool slope_jumps = false;     // phi' jumps somewhere: E phi''^2 is infinite
   bool value_jumps = false;     // phi jumps somewhere: E phi'^2 is infinite
   bool user_defined = false;    // the panels are refined until the averages settle
+  bool concave_length = false;  // E phi^2 / q falls with q: the length map has one fixed point q > 0 at most
   double pole_distance = 0.0;   // analytic: distance of the nearest pole from the real axis
   double low = 0.0, high = 0.0; // clip: the two bounds
   double gain = 1.0;            // erf: phi = erf(gain h); homogeneous: the slope at h < 0
@@ -100,6 +101,7 @@ inline Activation clipped(double low, double high) {
   if (high < infinity) phi.kinks.push_back(high);
   phi.odd = low == -high;
   phi.final_slope_squared = high < infinity ? 0.0 : 0.5;
+  phi.concave_length = low == -high;
   return phi;
 }
 
@@ -114,6 +116,7 @@ inline Activation error_function(double gain) {
   phi.second_derivative = loop(
       [](double x, double g) { return -2.0 * g * g * x * (g / half_sqrt_pi) * special::exp(-g * g * x * x); },
       gain);
+  phi.concave_length = true;
   return phi;
 }
 
@@ -127,6 +130,7 @@ inline Activation sine() {
     special::sin(x, n, y);
     for (std::int64_t i = 0; i < n; ++i) y[i] = -y[i];
   };
+  phi.concave_length = true;
   return phi;
 }
 
@@ -149,6 +153,7 @@ inline Activation hyperbolic_tangent() {
   phi.derivative = loop([](double x, double) { return special::sech_squared(x); });
   phi.second_derivative =
       loop([](double x, double) { return -2.0 * special::tanh(x) * special::sech_squared(x); });
+  phi.concave_length = true;
   return phi;
 }
 
@@ -224,6 +229,7 @@ inline Activation arctangent() {
     const double d = 1.0 / (1.0 + x * x);
     return -2.0 * x * d * d;
   });
+  phi.concave_length = true;
   return phi;
 }
 

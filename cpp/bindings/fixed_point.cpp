@@ -1,0 +1,131 @@
+#include "meanfree/fixed_point.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "activation.hpp"
+#include "bindings.hpp"
+#include "meanfree/averages.hpp"
+#include "meanfree/critical_line.hpp"
+#include "meanfree/parallel.hpp"
+
+namespace meanfree {
+
+namespace {
+
+py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& sigma_b, double keep, int n_threads,
+                      const py::object& progress) {
+  const Activation phi = to_activation(spec);
+  const std::int64_t n = sigma_w.size();
+  if (sigma_b.size() != n) throw std::invalid_argument("sigma_w and sigma_b must have the same length");
+  py::dict result;
+  const auto column = [&](const char* name) {
+    Array values = new_array({n});
+    result[name] = values;
+    return values.mutable_data();
+  };
+  const FixedPoints out{column("q"),     column("c"),           column("delta"),   column("chi_1"), column("chi_2"),
+                        column("chi_c"), column("length_slope"), column("q_error"), nullptr};
+  py::array_t<std::int8_t> status(n);
+  std::int8_t* const status_data = status.mutable_data();
+  result["status"] = status;
+  const double *w = sigma_w.data(), *b = sigma_b.data();
+  PythonPoll poll{progress};
+  const py::gil_scoped_release release;
+  const auto average_of_table = averages(phi);
+  const LengthTable table(phi, *average_of_table);
+  const std::int64_t lanes = average_of_table->lanes(), block = lanes > 1 ? 4 * lanes : 16;
+  for_each_block((n + block - 1) / block, n_threads,
+                 [&](std::int64_t k, Pause& pause) {
+                   const auto average = averages(phi);
+                   FixedPointSolver solver(phi, table, *average);
+                   std::vector<Scale> scale(lanes);
+                   const std::int64_t end = std::min(n, (k + 1) * block);
+                   for (std::int64_t i = k * block; i < end; i += lanes) {
+                     pause.check();
+                     const std::int64_t size = std::min(lanes, end - i);
+                     for (std::int64_t j = 0; j < size; ++j) scale[j] = {w[i + j] * w[i + j], b[i + j] * b[i + j], keep};
+                     solver.solve(scale.data(), size,
+                                  {out.q + i, out.c + i, out.delta + i, out.chi_1 + i, out.chi_2 + i, out.chi_c + i,
+                                   out.length_slope + i, out.q_error + i, status_data + i});
+                   }
+                 },
+                 [&](std::int64_t done) { poll(std::min(done * block, n)); });
+  return result;
+}
+
+/// (2, k): every isolated fixed point q of the length map, ascending, and V'(q).
+Array length_roots(const py::tuple& spec, double sigma_w, double sigma_b, double keep) {
+  const Activation phi = to_activation(spec);
+  const Scale scale{sigma_w * sigma_w, sigma_b * sigma_b, keep};
+  std::vector<double> q, slope;
+  {
+    const py::gil_scoped_release release;
+    const auto average = averages(phi);
+    const LengthTable table(phi, *average);
+    const double slope_at_zero = scale.gain() * table.slope_at_zero();
+    if (phi.family == Family::homogeneous) {
+      if (std::fabs(slope_at_zero - 1.0) > critical_tolerance && (slope_at_zero < 1.0 || scale.bias == 0.0)) {
+        q.push_back(std::fabs(scale.bias / (1.0 - slope_at_zero)));
+        slope.push_back(slope_at_zero);
+      }
+    } else {
+      if (scale.gain() * table.second_at_zero() + scale.bias == 0.0) {
+        q.push_back(0.0);
+        slope.push_back(slope_at_zero);
+      }
+      LengthRoots roots(table, *average, phi.concave_length);
+      const std::vector<Bracket> brackets = roots.all(scale);
+      const std::vector<Scale> scales(brackets.size(), scale);
+      std::vector<double> at(brackets.size()), slope_at(brackets.size());
+      roots.polish(scales.data(), brackets.data(), static_cast<std::int64_t>(brackets.size()), at.data(),
+                   slope_at.data());
+      q.insert(q.end(), at.begin(), at.end());
+      slope.insert(slope.end(), slope_at.begin(), slope_at.end());
+    }
+  }
+  const std::int64_t n = static_cast<std::int64_t>(q.size());
+  Array result = new_array({2, n});
+  std::copy(q.begin(), q.end(), result.mutable_data());
+  std::copy(slope.begin(), slope.end(), result.mutable_data() + n);
+  return result;
+}
+
+py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
+  const Activation phi = to_activation(spec);
+  const std::int64_t n = sigma_b.size();
+  Array sigma_w = new_array({n}), q = new_array({n}), length_slope = new_array({n});
+  py::array_t<bool> stable(n);
+  double *w = sigma_w.mutable_data(), *at = q.mutable_data(), *slope = length_slope.mutable_data();
+  bool* const is_stable = stable.mutable_data();
+  const double* b = sigma_b.data();
+  {
+    const py::gil_scoped_release release;
+    const auto average = averages(phi);
+    CriticalLine line(phi, *average);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const CriticalPoint point = line.at(b[i]);
+      w[i] = point.sigma_w;
+      at[i] = point.q;
+      slope[i] = point.length_slope;
+      is_stable[i] = point.stable;
+    }
+  }
+  py::dict result;
+  result["sigma_w"] = sigma_w;
+  result["q"] = q;
+  result["length_slope"] = length_slope;
+  result["stable"] = stable;
+  return result;
+}
+
+}  // namespace
+
+void bind_fixed_point(py::module_& m) {
+  m.def("fixed_points", &fixed_points, py::arg("phi"), py::arg("sigma_w").noconvert(), py::arg("sigma_b").noconvert(),
+        py::arg("keep"), py::arg("n_threads"), py::arg("progress"));
+  m.def("length_roots", &length_roots, py::arg("phi"), py::arg("sigma_w"), py::arg("sigma_b"), py::arg("keep"));
+  m.def("critical_points", &critical_points, py::arg("phi"), py::arg("sigma_b").noconvert());
+}
+
+}  // namespace meanfree

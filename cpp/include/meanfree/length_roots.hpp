@@ -1,0 +1,264 @@
+// Fixed points of the length map V(q) = (sigma_w^2 / keep) E phi^2 + sigma_b^2 (Poole et al. 2016).
+// E phi^2 depends on q alone: one table over log q brackets the roots for every sigma_w, sigma_b, and its cubic
+// interpolation is the start of Newton's method on the averages themselves.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "meanfree/activation.hpp"
+#include "meanfree/expectation.hpp"
+#include "meanfree/graded.hpp"
+
+namespace meanfree {
+
+/// One network ensemble: sigma_w^2, sigma_b^2 and the keep probability of dropout.
+struct Scale {
+  double weight, bias, keep;
+  double gain() const { return weight / keep; }  // of the length map
+};
+
+/// E phi^2 and its slope on a grid of q, equal steps of log q; q = 1 is on it.
+class LengthTable {
+ public:
+  LengthTable(const Activation& phi, Expectation& average) {
+    const int below = (phi.user_defined ? 12 : 18) * per_decade, above = (phi.user_defined ? 8 : 12) * per_decade;
+    for (int j = -below; j <= above; ++j) q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
+    one_ = below;
+    second_.resize(q_.size());
+    slope_.resize(q_.size());
+    average.length(q_.data(), static_cast<std::int64_t>(q_.size()), second_.data(), slope_.data());
+    const double zero = 0.0;
+    average.length(&zero, 1, &second_at_zero_, &slope_at_zero_);
+    final_slope_squared_ =
+        std::isnan(phi.final_slope_squared) ? second_.back() / q_.back() : phi.final_slope_squared;
+  }
+
+  int size() const { return static_cast<int>(q_.size()); }
+  int one() const { return one_; }  // index of q = 1
+  double q(int j) const { return q_[j]; }
+  double second_at_zero() const { return second_at_zero_; }
+  double slope_at_zero() const { return slope_at_zero_; }
+  double final_slope_squared() const { return final_slope_squared_; }
+
+  /// V(q) - q and its derivative at grid point j.
+  double excess(const Scale& s, int j) const { return s.gain() * second_[j] + s.bias - q_[j]; }
+  double excess_slope(const Scale& s, int j) const { return s.gain() * slope_[j] - 1.0; }
+
+ private:
+  static constexpr int per_decade = 12;
+  std::vector<double> q_, second_, slope_;
+  int one_ = 0;
+  double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0;
+};
+
+/// An interval in which V(q) - q changes sign, and a first guess of the root.
+struct Bracket {
+  double left, right, guess;
+  bool falling;  // V(q) - q goes from + to -: a stable root if V' > -1
+};
+
+namespace detail {
+
+/// Root of the cubic with these values and slopes at 0 and 1, f0 f1 <= 0.
+inline double cubic_root(double f0, double f1, double d0, double d1) {
+  double low = 0.0, high = 1.0, t = f0 / (f0 - f1);
+  if (!(t >= 0.0 && t <= 1.0)) t = 0.5;
+  for (int step = 0; step < 40; ++step) {
+    const double u = 1.0 - t;
+    const double f = u * u * (1.0 + 2.0 * t) * f0 + t * u * u * d0 + t * t * (3.0 - 2.0 * t) * f1 - t * t * u * d1;
+    const double slope = 6.0 * t * u * (f1 - f0) + u * (1.0 - 3.0 * t) * d0 + t * (3.0 * t - 2.0) * d1;
+    ((f > 0.0) == (f0 > 0.0) ? low : high) = t;
+    const double next = t - f / slope;
+    const bool inside = next > low && next < high;
+    const double move = inside ? next - t : 0.5 * (low + high) - t;
+    t += move;
+    if (std::fabs(move) < 1e-9) break;
+  }
+  return t;
+}
+
+}  // namespace detail
+
+/// Finds and polishes the fixed points of one activation; one per thread.
+class LengthRoots {
+ public:
+  LengthRoots(const LengthTable& table, Expectation& average, bool concave)
+      : table_(table), average_(average), concave_(concave) {}
+
+  enum class End { root, zero, infinity };
+
+  /// Where iteration from q = 1 leads; fills `bracket` if to a root. V is taken to increase.
+  End from_one(const Scale& s, Bracket& bracket) {
+    const double start = table_.excess(s, table_.one());
+    return start > 0.0 ? upwards(s, bracket) : downwards(s, bracket);
+  }
+
+  /// Brackets of all roots q > 0, ascending.
+  std::vector<Bracket> all(const Scale& s) {
+    std::vector<Bracket> found;
+    Bracket bracket;
+    if (below_table(s, bracket)) found.push_back(bracket);
+    for (int j = first(s); j + 1 < table_.size(); ++j) interval(s, j, found);
+    if (above_table(s, bracket)) found.push_back(bracket);
+    return found;
+  }
+
+  /// Newton's method inside the brackets, all of them together. Returns q and V'(q).
+  void polish(const Scale* s, const Bracket* brackets, std::int64_t n, double* q, double* slope) {
+    std::vector<Bracket> at(brackets, brackets + n);
+    std::vector<double> second(n), derivative(n), previous(n, detail::infinity);
+    std::vector<char> done(n, 0);
+    for (std::int64_t i = 0; i < n; ++i) q[i] = at[i].guess;
+    for (int step = 0; step < 100; ++step) {
+      average_.length(q, n, second.data(), derivative.data());
+      bool all_done = true;
+      for (std::int64_t i = 0; i < n; ++i) {
+        if (done[i]) continue;
+        const double f = s[i].gain() * second[i] + s[i].bias - q[i], d = s[i].gain() * derivative[i] - 1.0;
+        slope[i] = d + 1.0;
+        ((f > 0.0) == at[i].falling ? at[i].left : at[i].right) = q[i];
+        const double newton = q[i] - f / d;
+        const bool inside = newton >= at[i].left && newton <= at[i].right;
+        const double next = inside ? newton : std::sqrt(at[i].left) * std::sqrt(at[i].right);
+        const double move = std::fabs(next - q[i]);
+        // done at rounding level, or where rounding noise stops the steps from shrinking
+        done[i] = f == 0.0 || move <= 3e-16 * q[i] || (move < 1e-9 * q[i] && move >= 0.5 * previous[i]);
+        previous[i] = move;
+        q[i] = next;
+        all_done = all_done && done[i];
+      }
+      if (all_done) return;
+    }
+  }
+
+ private:
+  double excess(const Scale& s, double q, double& slope) {
+    double second, derivative;
+    average_.length(&q, 1, &second, &derivative);
+    slope = s.gain() * derivative - 1.0;
+    return s.gain() * second + s.bias - q;
+  }
+
+  /// Where to start looking. If V(0) = 0, the sign of V(q) - q is rounding noise for the smallest q.
+  int first(const Scale& s) const {
+    if (s.gain() * table_.second_at_zero() + s.bias > 0.0) return 0;
+    int j = 0;
+    while (table_.q(j) < 1e-15) ++j;
+    return j;
+  }
+
+  Bracket between(const Scale& s, int j) const {
+    const double left = table_.q(j), right = table_.q(j + 1), width = right - left;
+    const double f0 = table_.excess(s, j), f1 = table_.excess(s, j + 1);
+    const double t = detail::cubic_root(f0, f1, width * table_.excess_slope(s, j), width * table_.excess_slope(s, j + 1));
+    return {left, right, left + t * width, f0 > 0.0};
+  }
+
+  /// Roots between grid points j and j + 1: one where the sign changes, two where an extremum reaches across zero.
+  void interval(const Scale& s, int j, std::vector<Bracket>& found) {
+    const double f0 = table_.excess(s, j), f1 = table_.excess(s, j + 1);
+    if ((f0 > 0.0) != (f1 > 0.0)) {
+      found.push_back(between(s, j));
+      return;
+    }
+    const double d0 = table_.excess_slope(s, j), d1 = table_.excess_slope(s, j + 1);
+    const bool dips = f0 > 0.0 && d0 < 0.0 && d1 > 0.0, rises = f0 < 0.0 && d0 > 0.0 && d1 < 0.0;
+    if (!dips && !rises) return;
+    // far from zero against what the slopes allow: nothing to look for
+    const double width = table_.q(j + 1) - table_.q(j);
+    if (std::fabs(f0) > std::fabs(d0) * width && std::fabs(f1) > std::fabs(d1) * width) return;
+    double left = table_.q(j), right = table_.q(j + 1), slope;
+    for (int step = 0; step < 60; ++step) {
+      const double middle = 0.5 * (left + right), f = excess(s, middle, slope);
+      if ((f > 0.0) != (f0 > 0.0)) {
+        found.push_back({table_.q(j), middle, 0.5 * (table_.q(j) + middle), f0 > 0.0});
+        found.push_back({middle, table_.q(j + 1), 0.5 * (middle + table_.q(j + 1)), f0 <= 0.0});
+        return;
+      }
+      ((slope > 0.0) == (d0 > 0.0) ? left : right) = middle;
+    }
+  }
+
+  End upwards(const Scale& s, Bracket& bracket) {
+    if (concave_) {
+      int low = table_.one(), high = table_.size() - 1;
+      if (table_.excess(s, high) <= 0.0) {
+        while (high - low > 1) {
+          const int middle = (low + high) / 2;
+          (table_.excess(s, middle) > 0.0 ? low : high) = middle;
+        }
+        bracket = between(s, low);
+        return End::root;
+      }
+    } else {
+      std::vector<Bracket> found;
+      for (int j = table_.one(); j + 1 < table_.size(); ++j) {
+        interval(s, j, found);
+        if (!found.empty()) {
+          bracket = found.front();
+          return End::root;
+        }
+      }
+    }
+    return above_table(s, bracket) ? End::root : End::infinity;
+  }
+
+  End downwards(const Scale& s, Bracket& bracket) {
+    if (concave_) {
+      int low = first(s), high = table_.one();
+      if (table_.excess(s, low) > 1e-15 * table_.q(low)) {
+        while (high - low > 1) {
+          const int middle = (low + high) / 2;
+          (table_.excess(s, middle) > 0.0 ? low : high) = middle;
+        }
+        bracket = between(s, low);
+        return End::root;
+      }
+    } else {
+      std::vector<Bracket> found;
+      for (int j = table_.one() - 1; j >= first(s); --j) {
+        interval(s, j, found);
+        if (!found.empty()) {
+          bracket = found.back();
+          return End::root;
+        }
+      }
+    }
+    return below_table(s, bracket) ? End::root : End::zero;
+  }
+
+  /// A root below the table: V(0) > 0 there, however small.
+  bool below_table(const Scale& s, Bracket& bracket) {
+    const double at_zero = s.gain() * table_.second_at_zero() + s.bias;
+    if (table_.excess(s, 0) > 0.0 || !(at_zero > 0.0)) return false;
+    double right = table_.q(0), left = 0.1 * right, slope;
+    while (left > 1e-300 && excess(s, left, slope) <= 0.0) {
+      right = left;
+      left *= 0.1;
+    }
+    bracket = {left, right, std::sqrt(left) * std::sqrt(right), true};
+    return left > 1e-300;
+  }
+
+  /// A root beyond the table, where E phi^2 grows like q: only if it grows slower than q / gain.
+  bool above_table(const Scale& s, Bracket& bracket) {
+    const int last = table_.size() - 1;
+    if (table_.excess(s, last) <= 0.0 || s.gain() * table_.final_slope_squared() > 1.0 - 1e-12) return false;
+    double left = table_.q(last), right = 10.0 * left, slope;
+    while (right < 1e100 && excess(s, right, slope) > 0.0) {
+      left = right;
+      right *= 10.0;
+    }
+    bracket = {left, right, std::sqrt(left) * std::sqrt(right), true};
+    return right < 1e100;
+  }
+
+  const LengthTable& table_;
+  Expectation& average_;
+  bool concave_;
+};
+
+}  // namespace meanfree
