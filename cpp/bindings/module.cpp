@@ -9,6 +9,7 @@ namespace meanfree {
 void bind_activation(py::module_& m);
 void bind_averages(py::module_& m);
 void bind_fixed_point(py::module_& m);
+void bind_special(py::module_& m);
 
 namespace {
 py::dict build_info() {
@@ -34,6 +35,7 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   bind_activation(m);
   bind_averages(m);
   bind_fixed_point(m);
+  bind_special(m);
 }
 
 }  // namespace meanfree
