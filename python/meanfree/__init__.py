@@ -1,6 +1,63 @@
-"""Mean-field theory and simulation of deep networks."""
+"""Mean-field theory and simulation of deep networks with random weights."""
 
-from meanfree._core import build_info
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["build_info"]
-__version__ = build_info()["version"]
+from meanfree._core import ConvergenceError, build_info
+from meanfree.activations import Activation, activation
+from meanfree.ensemble import Ensemble
+from meanfree.meanfield import (
+    correlation_map,
+    correlation_slope,
+    covariance_map,
+    critical,
+    critical_line,
+    fixed_point,
+    length_map,
+    phase_diagram,
+    propagate,
+    propagate_gradient,
+    simulate_propagation,
+)
+
+if TYPE_CHECKING:
+    from meanfree.network import audit
+
+__all__ = [
+    "Activation",
+    "ConvergenceError",
+    "Ensemble",
+    "activation",
+    "audit",
+    "build_info",
+    "correlation_map",
+    "correlation_slope",
+    "covariance_map",
+    "critical",
+    "critical_line",
+    "fixed_point",
+    "length_map",
+    "phase_diagram",
+    "propagate",
+    "propagate_gradient",
+    "simulate_propagation",
+]
+__version__: str = build_info()["version"]
+
+_LATE = {"audit": "meanfree.network"}  # not everybody needs what their modules import
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use the functions that need more than numpy."""
+    if name in _LATE:
+        from importlib import import_module
+
+        value = getattr(import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the late names too."""
+    return sorted({*globals(), *__all__})
