@@ -9,6 +9,8 @@ namespace meanfree {
 void bind_activation(py::module_& m);
 void bind_averages(py::module_& m);
 void bind_fixed_point(py::module_& m);
+void bind_propagation(py::module_& m);
+void bind_random(py::module_& m);
 void bind_special(py::module_& m);
 
 namespace {
@@ -35,6 +37,8 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   bind_activation(m);
   bind_averages(m);
   bind_fixed_point(m);
+  bind_propagation(m);
+  bind_random(m);
   bind_special(m);
 }
 
