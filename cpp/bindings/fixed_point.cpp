@@ -14,7 +14,7 @@ namespace meanfree {
 namespace {
 
 py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& sigma_b, double keep, int n_threads,
-                      const py::object& progress) {
+                      const py::object& progress, bool correlations) {
   const Activation phi = to_activation(spec);
   const std::int64_t n = sigma_w.size();
   if (sigma_b.size() != n) throw std::invalid_argument("sigma_w and sigma_b must have the same length");
@@ -38,7 +38,7 @@ py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& 
   for_each_block((n + block - 1) / block, n_threads,
                  [&](std::int64_t k, Pause& pause) {
                    const auto average = averages(phi);
-                   FixedPointSolver solver(phi, table, *average);
+                   FixedPointSolver solver(phi, table, *average, correlations);
                    std::vector<Scale> scale(lanes);
                    const std::int64_t end = std::min(n, (k + 1) * block);
                    for (std::int64_t i = k * block; i < end; i += lanes) {
@@ -123,7 +123,7 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
 
 void bind_fixed_point(py::module_& m) {
   m.def("fixed_points", &fixed_points, py::arg("phi"), py::arg("sigma_w").noconvert(), py::arg("sigma_b").noconvert(),
-        py::arg("keep"), py::arg("n_threads"), py::arg("progress"));
+        py::arg("keep"), py::arg("n_threads"), py::arg("progress"), py::arg("correlations") = true);
   m.def("length_roots", &length_roots, py::arg("phi"), py::arg("sigma_w"), py::arg("sigma_b"), py::arg("keep"));
   m.def("critical_points", &critical_points, py::arg("phi"), py::arg("sigma_b").noconvert());
 }

@@ -16,6 +16,9 @@ namespace meanfree {
 /// y[i] = f(x[i]) for i < n; called on blocks of 64 values or more wherever speed matters.
 using ArrayFunction = std::function<void(const double* x, std::int64_t n, double* y)>;
 
+/// y[i] = f(x[i]) and dy[i] = f'(x[i]) for i < n.
+using JetFunction = std::function<void(const double* x, std::int64_t n, double* y, double* dy)>;
+
 /// How Gaussian averages over phi are computed (expectation.hpp).
 enum class Family {
   homogeneous,  // phi(h) = a h for h < 0, h for h > 0: E phi^2 = s q exactly
@@ -32,6 +35,7 @@ struct Activation {
   double parameter = 0.0;
   Family family = Family::graded;
   ArrayFunction value, derivative, second_derivative;
+  JetFunction jet;  // value and derivative in one pass; empty: call both
   std::vector<double> kinks;    // where phi, phi' or phi'' jumps, ascending
   bool odd = false;             // phi(-h) = -phi(h)
   bool slope_jumps = false;     // phi' jumps somewhere: E phi''^2 is infinite
@@ -43,6 +47,15 @@ struct Activation {
   double gain = 1.0;            // erf: phi = erf(gain h); homogeneous: the slope at h < 0
   /// lim E phi^2 / q as q -> inf, (phi'(inf)^2 + phi'(-inf)^2) / 2; NaN: not known.
   double final_slope_squared = 0.0;
+
+  void value_and_derivative(const double* x, std::int64_t n, double* y, double* dy) const {
+    if (jet) {
+      jet(x, n, y, dy);
+    } else {
+      value(x, n, y);
+      derivative(x, n, dy);
+    }
+  }
 };
 
 namespace detail {
@@ -57,6 +70,17 @@ template <class F>
 ArrayFunction loop(F f, double p = 0.0) {
   return [f, p](const double* x, std::int64_t n, double* y) {
     for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i], p);
+  };
+}
+
+/// Wrap a scalar function of x that sets the value and the derivative. Here 1 - phi may be used for the derivative:
+/// exact to rounding of phi, not relative to itself, which is all that an average needs.
+template <class F>
+JetFunction jet_loop(F f) {
+  return [f](const double* x, std::int64_t n, double* y, double* dy) {
+    double* __restrict value = y;
+    double* __restrict slope = dy;
+    for (std::int64_t i = 0; i < n; ++i) f(x[i], value[i], slope[i]);
   };
 }
 
@@ -153,6 +177,10 @@ inline Activation hyperbolic_tangent() {
   phi.derivative = loop([](double x, double) { return special::sech_squared(x); });
   phi.second_derivative =
       loop([](double x, double) { return -2.0 * special::tanh(x) * special::sech_squared(x); });
+  phi.jet = jet_loop([](double x, double& y, double& dy) {
+    y = special::tanh(x);
+    dy = 1.0 - y * y;
+  });
   phi.concave_length = true;
   return phi;
 }
@@ -167,6 +195,10 @@ inline Activation sigmoid() {
     const double s = special::sigmoid(x), r = special::sigmoid(-x);
     return s * r * (r - s);
   });
+  phi.jet = jet_loop([](double x, double& y, double& dy) {
+    y = special::sigmoid(x);
+    dy = y * (1.0 - y);
+  });
   return phi;
 }
 
@@ -178,6 +210,10 @@ inline Activation softplus() {
   phi.derivative = loop([](double x, double) { return special::sigmoid(x); });
   phi.second_derivative = loop([](double x, double) { return special::sigmoid(x) * special::sigmoid(-x); });
   phi.final_slope_squared = 0.5;
+  phi.jet = jet_loop([](double x, double& y, double& dy) {
+    y = special::softplus(x);
+    dy = special::sigmoid(x);
+  });
   return phi;
 }
 
@@ -195,6 +231,11 @@ inline Activation silu() {
     return s * r * (2.0 + x * (r - s));
   });
   phi.final_slope_squared = 0.5;
+  phi.jet = jet_loop([](double x, double& y, double& dy) {
+    const double s = special::sigmoid(x);
+    y = x * s;
+    dy = s + y * (1.0 - s);
+  });
   return phi;
 }
 
@@ -215,6 +256,11 @@ inline Activation gelu_tanh() {
     return s * r * (2.0 * slope + x * ((r - s) * slope * slope + curvature));
   });
   phi.final_slope_squared = 0.5;
+  phi.jet = jet_loop([](double x, double& y, double& dy) {
+    const double s = special::sigmoid(gelu_tanh_argument(x));
+    y = x * s;
+    dy = s + y * (1.0 - s) * gelu_tanh_argument_slope(x);
+  });
   return phi;
 }
 
@@ -230,6 +276,10 @@ inline Activation arctangent() {
     return -2.0 * x * d * d;
   });
   phi.concave_length = true;
+  phi.jet = jet_loop([](double x, double& y, double& dy) {
+    y = special::atan(x);
+    dy = 1.0 / (1.0 + x * x);
+  });
   return phi;
 }
 

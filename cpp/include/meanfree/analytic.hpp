@@ -99,12 +99,15 @@ class Analytic final : public Expectation {
     for (std::int64_t i = 0; i < n; ++i) x_[i] = root * z[i];
     const double* f = f_.data();
     const double* g = g_.data();
-    phi_.value(x_.data(), n, f_.data());
+    const bool slopes = out.mean_slope != nullptr || out.slope_squared != nullptr || out.length_slope != nullptr;
+    if (slopes)
+      phi_.value_and_derivative(x_.data(), n, f_.data(), g_.data());
+    else
+      phi_.value(x_.data(), n, f_.data());
     if (out.mean != nullptr) *out.mean = phi_.odd ? 0.0 : sum(n, [=](auto i) { return w[i] * f[i]; });
     if (out.second != nullptr) *out.second = sum(n, [=](auto i) { return w[i] * f[i] * f[i]; });
     if (out.error != nullptr) *out.error = 1e-15;
-    if (out.mean_slope != nullptr || out.slope_squared != nullptr || out.length_slope != nullptr) {
-      phi_.derivative(x_.data(), n, g_.data());
+    if (slopes) {
       if (out.mean_slope != nullptr) *out.mean_slope = sum(n, [=](auto i) { return w[i] * g[i]; });
       if (out.slope_squared != nullptr) *out.slope_squared = sum(n, [=](auto i) { return w[i] * g[i] * g[i]; });
       if (out.length_slope != nullptr)
@@ -145,46 +148,51 @@ class Analytic final : public Expectation {
     const Rule& rule_m = nodes(level_of(scale_m));
     const Rule& rule_e = midpoint_rule(level_of(scale_e));
     const std::int64_t n = rule_m.size();
-    // below a twentieth of the pole distance the difference is an integral of phi' over five nodes
-    const bool narrow = scale_e * z_max < 0.05 * phi_.pole_distance;
-    x_.resize(n), f_.resize(n), g_.resize(n), f2_.resize(n), g2_.resize(n);
-    double product = 0.0, deficit = 0.0, slope = 0.0;
-    for (std::int64_t j = 0; j < rule_e.size(); ++j) {
-      if (rule_e.w[j] == 0.0) continue;
+    // in a narrow pair the difference is an integral of phi' over three nodes: no cancellation
+    const bool narrow = scale_e * z_max < 0.005 * phi_.pole_distance;
+    resize(n);
+    const double* w = rule_m.w.data();
+    const double *f = f_.data(), *g = g_.data(), *f2 = f2_.data(), *g2 = g2_.data();
+    double deficit = 0.0, slope = 0.0;
+    for (std::int64_t j = 0; j < rule_e.size() && rule_e.w[j] > 0.0; ++j) {
       const double e = scale_e * rule_e.z[j];
-      evaluate_at(rule_m, scale_m, e, f_, &g_);
-      evaluate_at(rule_m, scale_m, -e, f2_, &g2_);
-      const double* w = rule_m.w.data();
-      const double *f = f_.data(), *g = g_.data(), *f2 = f2_.data(), *g2 = g2_.data();
-      product += rule_e.w[j] * sum(n, [=](auto i) { return w[i] * f[i] * f2[i]; });
+      evaluate_at(rule_m, scale_m, e, f_, g_);
+      evaluate_at(rule_m, scale_m, -e, f2_, g2_);
       slope += rule_e.w[j] * sum(n, [=](auto i) { return w[i] * g[i] * g2[i]; });
       if (narrow) {
         mean_slope(rule_m, scale_m, e);
-        const double* r = f2_.data();
-        deficit += rule_e.w[j] * 2.0 * e * e * sum(n, [=](auto i) { return w[i] * r[i] * r[i]; });
+        deficit += rule_e.w[j] * 2.0 * e * e * sum(n, [=](auto i) { return w[i] * f2[i] * f2[i]; });
       } else {
         deficit += rule_e.w[j] * 0.5 * sum(n, [=](auto i) { return w[i] * (f[i] - f2[i]) * (f[i] - f2[i]); });
       }
     }
-    *out.product = product;
+    if (q != second_q_) {
+      double unused;
+      length(&q, 1, &second_, &unused);
+      second_q_ = q;
+    }
+    *out.product = second_ - deficit;
     *out.deficit = deficit;
     *out.slope_product = slope;
   }
 
+  void resize(std::int64_t n) { x_.resize(n), f_.resize(n), g_.resize(n), f2_.resize(n), g2_.resize(n); }
+
   void evaluate_at(const Rule& rule, double scale, double offset, std::vector<double>& value,
-                   std::vector<double>* derivative) {
+                   std::vector<double>& derivative) {
     const std::int64_t n = rule.size();
-    for (std::int64_t i = 0; i < n; ++i) x_[i] = scale * rule.z[i] + offset;
-    phi_.value(x_.data(), n, value.data());
-    if (derivative != nullptr) phi_.derivative(x_.data(), n, derivative->data());
+    double* x = x_.data();
+    const double* z = rule.z.data();
+    for (std::int64_t i = 0; i < n; ++i) x[i] = scale * z[i] + offset;
+    phi_.value_and_derivative(x, n, value.data(), derivative.data());
   }
 
   /// f2_ = (phi(m + e) - phi(m - e)) / (2 e) as the mean of phi' between the two.
   void mean_slope(const Rule& rule, double scale, double e) {
-    const auto& [nodes, weights] = gauss_legendre<5>();
+    const auto& [nodes, weights] = gauss_legendre<3>();
     const std::int64_t n = rule.size();
     std::fill(f2_.begin(), f2_.end(), 0.0);
-    for (int k = 0; k < 5; ++k) {
+    for (int k = 0; k < 3; ++k) {
       for (std::int64_t i = 0; i < n; ++i) x_[i] = scale * rule.z[i] + e * nodes[k];
       phi_.derivative(x_.data(), n, g2_.data());
       for (std::int64_t i = 0; i < n; ++i) f2_[i] += 0.5 * weights[k] * g2_[i];
@@ -197,15 +205,14 @@ class Analytic final : public Expectation {
     const Rule& rule = nodes(outer);
     const Rule& rule_d = midpoint_rule(inner);
     const std::int64_t n = rule.size();
-    x_.resize(n), f_.resize(n), g_.resize(n), f2_.resize(n), g2_.resize(n);
-    evaluate_at(rule, std::sqrt(q1), 0.0, f_, &g_);
+    resize(n);
+    evaluate_at(rule, std::sqrt(q1), 0.0, f_, g_);
     const double* w = rule.w.data();
     const double *f = f_.data(), *g = g_.data(), *f2 = f2_.data(), *g2 = g2_.data();
     product = slope_product = 0.0;
-    for (std::int64_t j = 0; j < rule_d.size(); ++j) {
-      if (rule_d.w[j] == 0.0) continue;
+    for (std::int64_t j = 0; j < rule_d.size() && rule_d.w[j] > 0.0; ++j) {
       for (const double sign : {-1.0, 1.0}) {
-        evaluate_at(rule, c * std::sqrt(q2), sign * std::sqrt(q2) * spread * rule_d.z[j], f2_, &g2_);
+        evaluate_at(rule, c * std::sqrt(q2), sign * std::sqrt(q2) * spread * rule_d.z[j], f2_, g2_);
         product += 0.5 * rule_d.w[j] * sum(n, [=](auto i) { return w[i] * f[i] * f2[i]; });
         slope_product += 0.5 * rule_d.w[j] * sum(n, [=](auto i) { return w[i] * g[i] * g2[i]; });
       }
@@ -215,7 +222,7 @@ class Analytic final : public Expectation {
   const Activation& phi_;
   Graded graded_;
   HermiteSeries series_;
-  double series_q_ = -1.0, series_second_ = 0.0;
+  double series_q_ = -1.0, series_second_ = 0.0, second_q_ = -1.0, second_ = 0.0;
   int level_ = -1;
   Rule both_;
   std::vector<double> x_, f_, g_, f2_, g2_;

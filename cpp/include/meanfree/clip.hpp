@@ -116,11 +116,12 @@ class Clip final : public Expectation {
       for (int j = 0; j < n_kinks_; ++j) {
         const double a = kink_[i] / std::sqrt(q1), b = sign * kink_[j] / std::sqrt(q2);
         const double jump = (i == j ? 1.0 : -1.0) / (2.0 * pi);
-        double product, slope, rest, unused_product, unused_slope;
+        double product, slope, rest;
         panels(a, b, start, 0.5 * pi, gap, product, slope, rest);
         total.product += jump * product;
         total.slope += sign * jump * slope;
         if (sign > 0.0) {
+          double unused_product, unused_slope;
           panels(a, b, 0.0, start, gap, unused_product, unused_slope, rest);
           total.rest += jump * rest;
         }
@@ -132,23 +133,33 @@ class Clip final : public Expectation {
   /// Integrals of (|c| - sin t) w, w and (1 - sin t) w over tau in [from, to], 1 - |c| = gap.
   static void panels(double a, double b, double from, double to, double gap, double& product, double& slope,
                      double& rest) {
-    constexpr int n = 32;
+    constexpr int n = 24;
     const auto& [nodes, weights] = gauss_legendre<n>();
     product = slope = rest = 0.0;
-    const double square = 0.5 * (a - b) * (a - b), twist = a * b;
-    for (double right = to; right > from;) {
-      double left = 0.5 * right;
-      if (left < from || left < 1e-12) left = from;
+    if (std::max(a * a, b * b) > 160.0) return;  // w <= exp(-max(a^2, b^2) / 2)
+    const double distance = std::fabs(a - b), square = 0.5 * distance * distance, twist = a * b;
+    // below a ninth of |a - b| the weight is under e^-40; where a = b it is smooth down to 0
+    const double lowest = std::max(from, distance / 9.0);
+    const double longest = 12.0 / (8.0 + std::fabs(twist));
+    double product_terms[n], slope_terms[n], rest_terms[n];
+    for (double right = to; right > lowest;) {
+      double left = distance > 0.0 ? std::max(0.5 * right, right - longest) : right - longest;
+      if (left < lowest) left = lowest;
       const double half = 0.5 * (right - left), middle = 0.5 * (right + left);
       for (int i = 0; i < n; ++i) {
-        const double tau = middle + half * nodes[i], sine = special::sin(0.5 * tau);
+        const double sine = special::sin(0.5 * (middle + half * nodes[i]));
         const double versine = 2.0 * sine * sine;                // 1 - sin t = 1 - cos tau
         const double sine_squared = versine * (2.0 - versine);  // sin^2 tau
-        const double w =
-            half * weights[i] * special::exp(-square / std::max(sine_squared, 1e-300) - twist / (2.0 - versine));
-        product += (versine - gap) * w;
-        slope += w;
-        rest += versine * w;
+        const double w = half * weights[i] *
+                         special::exp(-square / (sine_squared < 1e-300 ? 1e-300 : sine_squared) - twist / (2.0 - versine));
+        product_terms[i] = (versine - gap) * w;
+        slope_terms[i] = w;
+        rest_terms[i] = versine * w;
+      }
+      for (int i = 0; i < n; ++i) {
+        product += product_terms[i];
+        slope += slope_terms[i];
+        rest += rest_terms[i];
       }
       right = left;
     }

@@ -25,8 +25,13 @@ inline constexpr double critical_tolerance = 1e-12;  // |slope - 1| that counts 
 
 class FixedPointSolver {
  public:
-  FixedPointSolver(const Activation& phi, const LengthTable& table, Expectation& average)
-      : phi_(phi), table_(table), average_(average), roots_(table, average, phi.concave_length) {}
+  /// Without `correlations` c, delta, chi_c and chi_2 are left NaN.
+  FixedPointSolver(const Activation& phi, const LengthTable& table, Expectation& average, bool correlations = true)
+      : phi_(phi),
+        table_(table),
+        average_(average),
+        roots_(table, average, phi.concave_length),
+        with_correlations_(correlations) {}
 
   /// n at most lanes().
   void solve(const Scale* scale, std::int64_t n, const FixedPoints& out) {
@@ -95,7 +100,8 @@ class FixedPointSolver {
     Moments m;
     m.second = second_.data();
     m.slope_squared = out.chi_1;
-    m.curvature_squared = out.chi_2;
+    m.curvature_squared = with_correlations_ ? out.chi_2 : nullptr;
+    if (!with_correlations_) std::fill(out.chi_2, out.chi_2 + n, nan);
     m.length_slope = out.length_slope;
     m.error = error.data();
     average_.moments(q.data(), n, m);
@@ -129,7 +135,7 @@ class FixedPointSolver {
     std::vector<Search> open;
     for (std::int64_t i = 0; i < n; ++i) {
       out.c[i] = out.delta[i] = out.chi_c[i] = nan;
-      if (!(out.q[i] > 0.0) || !std::isfinite(out.q[i])) continue;
+      if (!with_correlations_ || !(out.q[i] > 0.0) || !std::isfinite(out.q[i])) continue;
       const bool ordered = scale[i].keep == 1.0 && out.chi_1[i] <= 1.0 + critical_tolerance;
       if (ordered) {
         out.c[i] = 1.0;
@@ -184,6 +190,7 @@ class FixedPointSolver {
   const LengthTable& table_;
   Expectation& average_;
   LengthRoots roots_;
+  bool with_correlations_;
   std::vector<double> second_;
 };
 

@@ -35,7 +35,7 @@ class Graded final : public Expectation {
 
   void moments(const double* q, std::int64_t n, const Moments& out) override {
     for (std::int64_t i = 0; i < n; ++i) {
-      const Single at = q[i] == 0.0 ? at_origin() : single(q[i]);
+      const Single at = q[i] == 0.0 ? at_origin() : single(q[i], out.curvature_squared != nullptr);
       if (out.mean != nullptr) out.mean[i] = at.mean;
       if (out.mean_slope != nullptr) out.mean_slope[i] = at.mean_slope;
       if (out.second != nullptr) out.second[i] = at.second;
@@ -105,8 +105,8 @@ class Graded final : public Expectation {
     return {f[0], 0.5 * (g[1] + g[2]), f[0] * f[0], slope_squared, curvature, length_slope, 1e-15};
   }
 
-  Single single(double q) {
-    return phi_.user_defined ? refine(q) : average(q, panel_rule<order>(edges_at(q)));
+  Single single(double q, bool curvature = false) {
+    return phi_.user_defined ? refine(q) : average(q, panel_rule<order>(edges_at(q)), curvature);
   }
 
   std::vector<double> edges_at(double q) const {
@@ -119,20 +119,19 @@ class Graded final : public Expectation {
     return graded_edges(centres, finest);
   }
 
-  Single average(double q, const Rule& rule) {
+  Single average(double q, const Rule& rule, bool curvature) {
     const std::int64_t n = rule.size();
     const double root = std::sqrt(q);
     x_.resize(n), f_.resize(n), g_.resize(n), h_.resize(n);
     for (std::int64_t i = 0; i < n; ++i) x_[i] = root * rule.z[i];
-    phi_.value(x_.data(), n, f_.data());
-    phi_.derivative(x_.data(), n, g_.data());
-    phi_.second_derivative(x_.data(), n, h_.data());
+    phi_.value_and_derivative(x_.data(), n, f_.data(), g_.data());
+    if (curvature) phi_.second_derivative(x_.data(), n, h_.data());
     const double *w = rule.w.data(), *z = rule.z.data(), *f = f_.data(), *g = g_.data(), *h = h_.data();
     return {sum(n, [=](auto i) { return w[i] * f[i]; }),
             sum(n, [=](auto i) { return w[i] * g[i]; }),
             sum(n, [=](auto i) { return w[i] * f[i] * f[i]; }),
             sum(n, [=](auto i) { return w[i] * g[i] * g[i]; }),
-            sum(n, [=](auto i) { return w[i] * h[i] * h[i]; }),
+            curvature ? sum(n, [=](auto i) { return w[i] * h[i] * h[i]; }) : 0.0,
             sum(n, [=](auto i) { return w[i] * z[i] * f[i] * g[i]; }) / root,
             1e-15};
   }
@@ -146,7 +145,7 @@ class Graded final : public Expectation {
     std::vector<double> settled, panels;  // (left, right), one after the other
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) panels.insert(panels.end(), {edges[i], edges[i + 1]});
     double left_over = 0.0;
-    const Single whole = average(q, panel_rule<order>(edges));
+    const Single whole = average(q, panel_rule<order>(edges), false);
     const double scale_f = std::max(whole.second, 1e-300), scale_g = std::max(whole.slope_squared, 1e-300);
     for (int round = 0; !panels.empty(); ++round) {
       const std::vector<double> coarse = squares(q, panels), halves = halved(panels);
@@ -168,7 +167,7 @@ class Graded final : public Expectation {
     refined_rule_ = Rule();
     for (std::size_t i = 0; i < settled.size(); i += 2) add_panel<order>(settled[i], settled[i + 1], refined_rule_);
     refined_rule_.pad();
-    refined_ = average(q, refined_rule_);
+    refined_ = average(q, refined_rule_, true);
     refined_.error = std::max(left_over, 1e-14);
     refined_q_ = q;
     return refined_;
@@ -209,7 +208,7 @@ class Graded final : public Expectation {
     if (q != series_q_) {
       if (phi_.user_defined) refine(q);
       const Rule rule = phi_.user_defined ? refined_rule_ : panel_rule<order>(edges_at(q));
-      series_second_ = average(q, rule).second;  // leaves phi at the nodes in f_
+      series_second_ = average(q, rule, false).second;  // leaves phi at the nodes in f_
       series_.start(rule, f_.data(), false);
       series_q_ = q;
     }
@@ -248,8 +247,7 @@ class Graded final : public Expectation {
       const std::int64_t m = inner.size();
       x_.resize(m), f_.resize(m), g_.resize(m);
       for (std::int64_t i = 0; i < m; ++i) x_[i] = root2 * (c * outer.z[owner[i]] + spread * inner.z[i]);
-      phi_.value(x_.data(), m, f_.data());
-      phi_.derivative(x_.data(), m, g_.data());
+      phi_.value_and_derivative(x_.data(), m, f_.data(), g_.data());
       Nested part;
       for (std::int64_t i = 0; i < m; ++i) {
         const double w = inner.w[i] * outer.w[owner[i]], gap = f1[owner[i]] - f_[i];
@@ -263,7 +261,7 @@ class Graded final : public Expectation {
       inner.z.clear(), inner.w.clear(), owner.clear();
     };
     for (std::int64_t i = 0; i < n; ++i) {
-      if (outer.w[i] < 1e-24) continue;
+      if (outer.w[i] < 1e-19) continue;
       const double width = root2 * std::max(spread, 1e-9);
       centres.clear(), finest.clear();
       for (const double k : centres_) {

@@ -48,7 +48,7 @@ class LengthTable {
   double excess_slope(const Scale& s, int j) const { return s.gain() * slope_[j] - 1.0; }
 
  private:
-  static constexpr int per_decade = 12;
+  static constexpr int per_decade = 6;
   std::vector<double> q_, second_, slope_;
   int one_ = 0;
   double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0;
