@@ -56,6 +56,21 @@ def test_infinities_have_their_limits_and_nan_propagates(name):
     np.testing.assert_allclose(y, [*LIMITS[name], NAN], rtol=2e-15, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cos", 1),
+        ("erfc", 1),
+        ("exp", 1),
+        ("normal_cdf", 0.5),
+        ("sech_squared", 1),
+        ("sigmoid", 0.5),
+    ],
+)
+def test_simple_values_at_zero_are_exact(name, value):
+    assert _core.special(name, np.zeros(1)) == value
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_zeros_keep_their_sign(name):
     assert np.signbit(_core.special(name, np.array([-0.0, 0.0]))).tolist() == [True, False]

@@ -159,9 +159,6 @@ MEANFREE_INLINE double log(double x) {
   return x > 0.0 ? positive : (x == 0.0 ? -detail::infinity : detail::nan);
 }
 
-/// log(x) of a normal, positive, finite number: no special cases, hence faster.
-MEANFREE_INLINE double log_normal(double x) { return detail::log_normal(x, 0.0, 0.0); }
-
 /// log(1 + x), accurate near 0; -inf at -1, NaN below.
 MEANFREE_INLINE double log1p(double x) {
   const double y = 1.0 + x;
@@ -213,12 +210,6 @@ MEANFREE_INLINE double softplus(double x) {
                          0.22222192655848572, 0.18182820704704433, 0.15364192509445418,
                          0.13587242407034003, 0.09898324909769006, 0.17748815176062369);
   return detail::fma(ratio * detail::fma(z, p, 2.0), power.second, x < 0.0 ? 0.0 : x);
-}
-
-/// exp(-x^2), accurate in the tails.
-MEANFREE_INLINE double gaussian(double x) {
-  const auto s = detail::square(detail::at_most(std::fabs(x), 28.0), -1.0);
-  return detail::scaled(detail::exponential<detail::wide>(s.high, s.low), 1.0);
 }
 
 /// erf(x) = -expm1(-|x| erf_exponent(|x|)) sign(x).
