@@ -118,14 +118,13 @@ def findings(
     members: Sequence[int],
     state: Bulk,
 ) -> tuple[list[str], bool]:
-    """Return the findings, and whether gradients die or explode."""
-    found = []
+    """Return the findings, and whether gradients or signals die or explode."""
+    found: list[str] = []
     is_bad = False
     audited = [layers[i] for i in members]
     if len(audited) > 1:
-        is_bad, text = _gradients(audited, state)
-        found += text
-        found += _lengths(audited)
+        found += _gradients(audited, state) + _lengths(audited, state)
+        is_bad = bool(found)
         found += _likeness([covariance[i] for i in members])
     if is_bad:
         found += _torch_gain(state, len(audited))
@@ -147,24 +146,22 @@ def findings(
     return found, is_bad
 
 
-def _gradients(audited: Sequence[LayerAudit], state: Bulk) -> tuple[bool, list[str]]:
+def _gradients(audited: Sequence[LayerAudit], state: Bulk) -> list[str]:
     first, last = audited[0], audited[-1]
     if not (last.gradient.measured > 0 and math.isfinite(first.gradient.measured)):
-        return False, []
+        return []
     ratio = first.gradient.measured / last.gradient.measured
     if 1 / _MANY < ratio < _MANY:
-        return False, []
+        return []
     predicted = first.gradient.theory / last.gradient.theory
     size = f"{ratio:.2e} of" if ratio < 1 else f"{ratio:.2e} times"
-    return True, [
+    return [
         f"gradients {'die' if ratio < 1 else 'explode'}: {first.name} gets {size} the squared "
-        f"gradient of {last.name} (theory {predicted:.2e}); the initialisation is "
-        f"{state.phase.upper()}, chi_1 = {state.chi_1:.4f}, with a depth scale of "
-        f"{state.depth_scale:.3g} layers against {len(audited)}"
+        f"gradient of {last.name} (theory {predicted:.2e}); {_state(state, len(audited))}"
     ]
 
 
-def _lengths(audited: Sequence[LayerAudit]) -> list[str]:
+def _lengths(audited: Sequence[LayerAudit], state: Bulk) -> list[str]:
     first, last = audited[0].q.measured, audited[-1].q.measured
     if not (first > 0 and last >= 0 and math.isfinite(last)):
         return []
@@ -172,7 +169,17 @@ def _lengths(audited: Sequence[LayerAudit]) -> list[str]:
     if 1 / _MANY < ratio < _MANY:
         return []
     verb = "die out" if ratio < 1 else "blow up"
-    return [f"signals {verb}: q goes from {first:.2e} to {last:.2e} over {len(audited)} layers"]
+    return [
+        f"signals {verb}: q goes from {first:.2e} to {last:.2e} over {len(audited)} layers; "
+        f"{_state(state, len(audited))}"
+    ]
+
+
+def _state(state: Bulk, depth: int) -> str:
+    return (
+        f"the initialisation is {state.phase.upper()}, chi_1 = {state.chi_1:.4f}, with a depth "
+        f"scale of {state.depth_scale:.3g} layers against {depth}"
+    )
 
 
 def _mean_cosine(covariance: Array | None) -> float:
