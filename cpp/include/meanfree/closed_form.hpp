@@ -39,16 +39,18 @@ struct HomogeneousForm {
 
   Pair pair(double q, double delta) const {
     const double b = (1.0 - a) * (1.0 - a), c = 1.0 - delta;
-    const double t = 2.0 * special::asin(std::sqrt(0.5 * delta));
-    const double sine = std::sqrt(delta * (2.0 - delta)), t2 = t * t;
-    // sin t - t cos t, by its series below t = 0.5
+    const double gap = delta < 1.0 ? delta : 2.0 - delta;  // 1 - |c|
+    const double small = 2.0 * special::asin(std::sqrt(0.5 * gap)), t = delta < 1.0 ? small : pi - small;
+    const double sine = std::sqrt(delta * (2.0 - delta)), square = small * small;
+    // sin t - t cos t for the angle t or pi - t below pi / 2, by its series below 0.5
     const double series =
-        t * t2 *
+        small * square *
         (1.0 / 3 +
-         t2 * (-1.0 / 30 + t2 * (1.0 / 840 + t2 * (-1.0 / 45360 + t2 * (1.0 / 3991680 +
-                                                                       t2 * (-1.0 / 518918400))))));
-    const double arc = t < 0.5 ? series : sine - t * c;
-    return {q * (b * (sine + (pi - t) * c) / (2.0 * pi) + a * c), q * (b * (pi * delta - arc) / (2.0 * pi) + a * delta),
+         square * (-1.0 / 30 + square * (1.0 / 840 + square * (-1.0 / 45360 + square * (1.0 / 3991680 +
+                                                                          square * (-1.0 / 518918400))))));
+    const double arc = small < 0.5 ? series : sine - small * (1.0 - gap);
+    const double near = delta < 1.0 ? arc : sine - t * c, far = delta < 1.0 ? sine + (pi - t) * c : arc;
+    return {q * (b * far / (2.0 * pi) + a * c), q * (b * (pi * delta - near) / (2.0 * pi) + a * delta),
             b * (pi - t) / (2.0 * pi) + a};
   }
 

@@ -54,14 +54,14 @@ class Graded final : public Expectation {
         const Single at = q[i] == 0.0 ? at_origin() : single(q[i]);
         out.product[i] = at.second;
         out.deficit[i] = 0.0;
-        out.slope_product[i] = at.slope_squared;
+        out.slope_product[i] = phi_.value_jumps && q[i] > 0.0 ? detail::infinity : at.slope_squared;
       } else if (std::fabs(c) <= HermiteSeries::largest_c) {
         series_pair(q[i], c, out.product[i], out.deficit[i], out.slope_product[i]);
       } else {
         const Nested at = nested(q[i], q[i], c, delta[i]);
         out.product[i] = at.product;
         out.deficit[i] = at.deficit;
-        out.slope_product[i] = at.slope_product;
+        out.slope_product[i] = phi_.value_jumps ? slope_of_product(q[i], c, delta[i]) : at.slope_product;
       }
     }
   }
@@ -146,7 +146,7 @@ class Graded final : public Expectation {
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) panels.insert(panels.end(), {edges[i], edges[i + 1]});
     double left_over = 0.0;
     const Single whole = average(q, panel_rule<order>(edges), false);
-    const double scale_f = std::max(whole.second, 1e-300), scale_g = std::max(whole.slope_squared, 1e-300);
+    const double scale_f = std::max(whole.second, 1e-300), scale_g = std::max(whole.slope_squared, 1e-6 * scale_f / q);
     for (int round = 0; !panels.empty(); ++round) {
       const std::vector<double> coarse = squares(q, panels), halves = halved(panels);
       const std::vector<double> fine = squares(q, halves);
@@ -216,6 +216,13 @@ class Graded final : public Expectation {
     series_.evaluate(c, product, slope);
     deficit = series_second_ - product;
     slope_product = slope / q;
+  }
+
+  /// E phi'(u1) phi'(u2) = (1/q) d/dc E phi(u1) phi(u2) where phi jumps, by central differences of fourth order.
+  double slope_of_product(double q, double c, double delta) {
+    const double h = 0.02 * std::min(delta, 2.0 - delta);
+    const auto product = [&](double step) { return nested(q, q, c + step, delta - step).product; };
+    return (8.0 * (product(h) - product(-h)) - (product(2.0 * h) - product(-2.0 * h))) / (12.0 * h * q);
   }
 
   /// u1 = sqrt(q1) s, u2 = sqrt(q2) (c s + spread d).
