@@ -30,15 +30,15 @@ MEANFREE_INLINE double sin_minus_pi_times(double x, double k) {
 
 constexpr double largest_angle = 131072.0;
 
-/// sin(x) for |x| <= largest_angle; the array function has no limit.
+/// sin(x) for |x| <= largest_angle, relatively accurate next to its zeros as well; the array
+/// function has no limit.
 MEANFREE_INLINE double sin(double x) {
   const double shifted = detail::fma(x, 0.3183098861837907, detail::shifter);
   const double s = detail::sin_minus_pi_times(x, shifted - detail::shifter);
   return detail::from_bits(detail::bits(s) ^ (detail::bits(shifted) << 63));
 }
 
-/// cos(x) = -(-1)^n sin(x - (n + 1/2) pi) for |x| <= largest_angle; the array function has no
-/// limit.
+/// cos(x) = -(-1)^n sin(x - (n + 1/2) pi), likewise.
 MEANFREE_INLINE double cos(double x) {
   const double shifted = detail::fma(x, 0.3183098861837907, -0.5) + detail::shifter;
   const double s = detail::sin_minus_pi_times(x, (shifted - detail::shifter) + 0.5);
