@@ -1,7 +1,7 @@
 """What the comparisons share: one thread, answers first, times back to back, what ran where.
 
-Import this before numpy: it limits every library to one thread, and takes this folder off the
-module path, where a file such as random.py would hide the standard library's. A comparison reads
+Import this before numpy: it limits every library to one thread, and moves this folder to the end
+of the module path, since a file such as random.py would hide the standard library's.
 
     run = _compare.start("numpy", "scipy")
     run.compare("title", ours, {"numpy": peer}, agreement, goals={"numpy": 15.0}, limit=0.6)
@@ -17,7 +17,7 @@ import sys
 for _name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
     os.environ[f"{_name}_NUM_THREADS"] = "1"
 _here = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != _here]
+sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != _here] + [_here]
 
 import argparse  # noqa: E402
 import importlib  # noqa: E402
