@@ -23,7 +23,7 @@ from meanfree._network_findings import (
 )
 from meanfree._network_measure import private_copy, run
 from meanfree._network_read import Recorder, read_chain
-from meanfree._network_result import Audit, Compared, LayerAudit, Verdict
+from meanfree._network_result import STANDARD_ERRORS, Audit, Compared, LayerAudit, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,25 +201,37 @@ def _spread(logarithms: Array) -> float:
     return math.expm1(min(float(logarithms.var(ddof=1)), 100.0))
 
 
+def _error_scale(n: int) -> float:
+    """Return the factor from a standard deviation over n draws to a standard error.
+
+    It is 1 / sqrt(n), widened for the few draws that the deviation itself comes from: four errors
+    are as improbable by Student's law as four standard errors by the normal one.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    tail = float(ndtr(-STANDARD_ERRORS))
+    return -float(stdtrit(n - 1, tail)) / (STANDARD_ERRORS * math.sqrt(n))
+
+
 def _compared_length(draws: Array, theory: float, bound: float, eps: float) -> Compared:
-    n, mean = len(draws), float(draws.mean())
-    error = float(draws.std(ddof=1)) / math.sqrt(n)
+    scale, mean = _error_scale(len(draws)), float(draws.mean())
+    error = float(draws.std(ddof=1)) * scale
     if np.all(draws > 0) and np.all(np.isfinite(draws)):
-        error = max(error, mean * math.sqrt(_spread(np.log(draws)) / n))
+        error = max(error, mean * scale * math.sqrt(_spread(np.log(draws))))
     return Compared(theory, mean, max(error, eps * abs(theory)), bound)
 
 
 def _compared_gradient(draws: Array, theory: Array, bound: float, eps: float) -> Compared:
-    n, mean = len(draws), float(theory.mean())
-    error = float((draws - theory).std(ddof=1)) / math.sqrt(n)
+    scale, mean = _error_scale(len(draws)), float(theory.mean())
+    error = float((draws - theory).std(ddof=1)) * scale
     if np.all(draws > 0) and np.all(theory > 0) and np.all(np.isfinite(draws / theory)):
         spread = _spread(np.log(draws / theory))
-        error = max(error, math.sqrt(float(np.mean(theory**2)) * spread / n))
+        error = max(error, scale * math.sqrt(float(np.mean(theory**2)) * spread))
     return Compared(mean, float(draws.mean()), max(error, eps * abs(mean)), bound * abs(mean))
 
 
 def _unmodelled(draws: Array) -> Compared:
-    error = float(draws.std(ddof=1)) / math.sqrt(len(draws))
+    error = float(draws.std(ddof=1)) * _error_scale(len(draws))
     return Compared(math.nan, float(draws.mean()), error, math.nan)
 
 

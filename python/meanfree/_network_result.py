@@ -32,7 +32,8 @@ class Compared:
     measured : float
         Mean over the draws.
     error : float
-        One standard error of ``measured - theory``.
+        One standard error of ``measured - theory``, widened for few draws: four of them are as
+        improbable by Student's law as four standard errors by the normal one.
     bound : float
         How far the mean at the layer's width may lie from `theory`.
     """

@@ -87,7 +87,8 @@ def audit(
     draw, so that it is tested on how gradients travel, not on the loss. Squared gradients of deep
     networks are close to log-normal: the standard error of a mean is the larger one of the plain
     estimate and of the one that the spread of the logarithms implies, since the plain one is too
-    small whenever the large draws are missing.
+    small whenever the large draws are missing. Errors are widened for few draws, so
+    that four of them mean the same for any ``n_samples``.
 
     References
     ----------
