@@ -2,14 +2,15 @@
 // m phi(h^l) / keep), simulated in one of two ways:
 //
 //   weights  W is drawn and applied, one row (Gaussian) or one reflector (Haar) at a time.
-//   gram     Given x, the rows of W x are independent N(0, K), K = sigma_w^2 X^T X / N, X = [x_a
-//   x_b];
-//            a fresh W in each layer makes this a Markov chain, exact in law, at O(N) a layer. Haar
-//            weights: W X = sigma_w U R with X = Q R and U uniform on the frames of two vectors.
+//   gram     Given x, the rows of W x are independent N(0, K), K = sigma_w^2 X^T X / N, with
+//            X = [x_a x_b]; a fresh W in each layer makes this a Markov chain, exact in law, at
+//            O(N) a layer. Haar weights: W X = sigma_w U R with X = Q R and U uniform on the frames
+//            of two vectors.
 //
-// Carried are h_a and d = h_b - s h_a with s = +-1, whichever is the nearer one: no digits are lost
-// when the two inputs are nearly (anti)parallel, and d = 0 stays 0. h^1 is Gaussian with variance q
-// and correlation c, for both kinds of weights.
+// Carried are h_a and d = h_b - s h_a with s = +-1, whichever is the nearer one: d = 0 stays 0, and
+// 1 - |c| = delta loses no digits but those of phi(h_b) - s phi(h_a), 1e-16 / sqrt(delta) relative,
+// at random in each unit. h^1 is Gaussian with variance q and correlation c, for both kinds of
+// weights.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -101,10 +102,10 @@ class PairOfInputs {
       measure(q + layer, c + layer, delta + layer);
       if (layer + 1 == law_.depth) return;
       activate(static_cast<std::uint64_t>(layer), pause);
-      if (!std::isfinite(aa_ + ee_)) {  // beyond the range of a double, or phi gave NaN
+      const double length = gain() * (aa_ + ee_);
+      if (!std::isfinite(length)) {  // beyond the range of a double, or phi gave NaN
         const double nan = std::numeric_limits<double>::quiet_NaN();
-        const double rest =
-            std::isnan(aa_) || std::isnan(ee_) ? nan : std::numeric_limits<double>::infinity();
+        const double rest = std::isnan(length) ? nan : std::numeric_limits<double>::infinity();
         std::fill(q + layer + 1, q + law_.depth, rest);
         std::fill(c + layer + 1, c + law_.depth, nan);
         std::fill(delta + layer + 1, delta + law_.depth, nan);
@@ -200,9 +201,8 @@ class PairOfInputs {
     double first_scale, ratio, second_scale;
   };
   Factor factor(double bias_a, double bias_d) const {
-    const double gain = law_.sigma_w * law_.sigma_w / static_cast<double>(n_);
-    double first = gain * aa_ + bias_a * bias_a, second = gain * ee_ + bias_d * bias_d;
-    const double product = gain * ae_ + bias_a * bias_d;
+    double first = gain() * aa_ + bias_a * bias_a, second = gain() * ee_ + bias_d * bias_d;
+    const double product = gain() * ae_ + bias_a * bias_d;
     const double *p = x_a_.data(), *o = e_.data();
     const bool swapped = first < second;
     if (swapped) {
@@ -212,9 +212,11 @@ class PairOfInputs {
     }
     const double ratio = first > 0.0 ? product / first : 0.0;
     const double bias = bias_d - ratio * bias_a;
-    const double rest = gain * squared_distance(o, p, ratio, n_) + bias * bias;
+    const double rest = gain() * squared_distance(o, p, ratio, n_) + bias * bias;
     return {swapped, std::sqrt(first), ratio, std::sqrt(rest)};
   }
+
+  double gain() const { return law_.sigma_w * law_.sigma_w / static_cast<double>(n_); }
 
   double bias_of_difference() const { return (1.0 - sign_) * law_.sigma_b; }
 
@@ -344,8 +346,8 @@ class PairOfInputs {
 
 /// q = (|h_a|^2 + |h_b|^2) / 2N, c and 1 - c of each network and layer into `out`, of shape
 /// (3, n_samples, depth); network i has draws of its own, whatever n_samples and n_threads are.
-/// poll is given the number of networks done. c is NaN where an input is 0; q is inf and c NaN from
-/// the layer on whose squares overflow.
+/// poll is given the number of networks done. c is NaN where an input is 0; from the layer on whose
+/// lengths overflow, q is inf and c NaN.
 template <class Poll>
 void simulate_propagation(const Activation& phi, const Propagation& law, std::int64_t n_samples,
                           int n_threads, double* out, Poll&& poll) {
