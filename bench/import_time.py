@@ -1,4 +1,4 @@
-"""Import time and one cold call, in fresh processes. Usage: python bench/import_time.py [--tiny]."""
+"""Import time and a cold call, in fresh processes. Usage: python bench/import_time.py [--tiny]."""
 
 import subprocess
 import sys
