@@ -37,7 +37,7 @@ class Range(NamedTuple):
 
     def describe(self, value: float) -> str:
         """Say what is allowed, in the words that fit the offending value."""
-        if np.isfinite(value) and value > self.high and "[" not in self.text + "(":
+        if np.isfinite(value) and value > self.high and not self.text.startswith("in "):
             return f"{self.text} and <= {self.high:g}"
         return self.text
 
@@ -46,11 +46,10 @@ FINITE = Range("finite")
 CORRELATION = Range("in [-1, 1]", -1.0, 1.0)
 DELTA = Range("in [0, 2]", 0.0, 2.0)
 KEEP = Range("in (0, 1]", 0.0, 1.0, open_low=True)
-# The squares of standard deviations, and the squares of 8.5 standard deviations of a
-# pre-activation, have to fit in a double.
-SIGMA = Range("finite and >= 0", 0.0, 1e100)
-LENGTH = Range("finite and >= 0", 0.0, 1e300)
-POSITIVE_LENGTH = Range("finite and > 0", 0.0, 1e300, open_low=True)
+# Far beyond any use, and the averages of every activation are still accurate.
+SIGMA = Range("finite and >= 0", 0.0, 1e10)
+LENGTH = Range("finite and >= 0", 0.0, 1e20)
+POSITIVE_LENGTH = Range("finite and > 0", 0.0, 1e20, open_low=True)
 
 
 def real_array(name: str, value: Any, allowed: Range = FINITE) -> Array:

@@ -93,10 +93,10 @@ def critical_line(
     ----------
     activation : str, Activation or callable
     sigma_b : array_like, optional
-        Standard deviations of the biases, in [0, 1e100], any shape. Of several points with this
+        Standard deviations of the biases, in [0, 1e10], any shape. Of several points with this
         sigma_b the stable one is returned.
     q : array_like, optional
-        Lengths of the fixed point, in (0, 1e300], any shape. Exactly one of the two is given.
+        Lengths of the fixed point, in (0, 1e20], any shape. Exactly one of the two is given.
     keep : float
         Only 1: under dropout two equal inputs part, so no ensemble is critical.
     n_threads, progress
@@ -132,7 +132,7 @@ def critical_line(
     threads = cores(n_threads)
     if q is not None:
         lengths = real_array("q", q, POSITIVE_LENGTH)
-        shape, flat = lengths.shape, lengths.reshape(-1)
+        shape, flat = lengths.shape, lengths.reshape(-1).copy()
         with progress_bar(progress, "critical line", flat.size) as report:
             moments = _core.gaussian_moments(phi.core, flat, threads, report)
         weights, biases, slopes = _on_the_line(phi, flat, moments)
@@ -174,7 +174,7 @@ def critical(
     ----------
     activation : str, Activation or callable
     sigma_b : float
-        Standard deviation of the biases, in [0, 1e100].
+        Standard deviation of the biases, in [0, 1e10].
     weights : {"gaussian", "orthogonal"}
         Law of the weights; the critical sigma_w is the same for both.
     keep : float

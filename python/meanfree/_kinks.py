@@ -60,7 +60,8 @@ def _find(function: Function, tolerance: float) -> list[tuple[float, float]]:
     width = _WIDTH
     number = np.arange(int(4 * SCAN / width) + 1)
     # a function of tiny values is judged by its typical size, not by 1
-    typical = float(np.median(np.abs(function(_START + 0.5 * width * number))))
+    starts: Array = _START + 0.5 * width * number.astype(np.float64)
+    typical = float(np.median(np.abs(function(starts))))
     judge = _Judge(function, tolerance, typical)
     roughness = judge(number, width)
     number, roughness = number[roughness > 1.0], roughness[roughness > 1.0]

@@ -18,7 +18,8 @@ def next_length(ensemble: Ensemble, second: Array) -> Array:
     """Return V(q) from the moment ``second`` = E phi(sqrt(q) z)**2."""
     gain = ensemble.sigma_w**2
     # 0 * inf is no length
-    grown = gain * second / ensemble.keep if gain > 0.0 else np.zeros_like(second)
+    with np.errstate(over="ignore"):
+        grown = gain * second / ensemble.keep if gain > 0.0 else np.zeros_like(second)
     return grown + ensemble.sigma_b**2
 
 
@@ -30,7 +31,8 @@ def next_correlation(ensemble: Ensemble, product: Array, gap: Array) -> tuple[Ar
     sigma_w, sigma_b, keep = ensemble.sigma_w, ensemble.sigma_b, ensemble.keep
     second = product + gap
     # in units of sigma_w**2, so that nothing overflows
-    shift = np.square(sigma_b / sigma_w) if sigma_w > 0.0 else np.inf
+    with np.errstate(over="ignore", divide="ignore"):
+        shift = np.square(np.float64(sigma_b) / sigma_w) if sigma_w > 0.0 else np.inf
     if np.isinf(shift):
         delta = np.full_like(gap, 0.0 if sigma_b > 0.0 else np.nan)
         return 1.0 - delta, delta

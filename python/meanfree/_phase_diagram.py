@@ -141,9 +141,9 @@ def phase_diagram(
     ----------
     activation : str, Activation or callable
     sigma_w : array_like, shape (n,)
-        Standard deviations of the weights, in [0, 1e100]; in any order.
+        Standard deviations of the weights, in [0, 1e10]; in any order.
     sigma_b : array_like, shape (m,)
-        Standard deviations of the biases, in [0, 1e100]; in any order.
+        Standard deviations of the biases, in [0, 1e10]; in any order.
     keep : float
         Probability of keeping a unit under dropout, in (0, 1].
     n_threads, progress

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Report = Callable[[int], None] | None
 
-# Lengths that overflow or underflow are replaced by these in the map of correlations, which has
-# reached its limit there.
-_HUGE, _TINY = 1e280, 1e-280
+# Lengths beyond these are replaced by them in the map of correlations, which has reached its limit
+# there, and lengths beyond the last count as infinite.
+_TINY, _HUGE, _INFINITE = 1e-280, 1e20, 1e280
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -159,7 +159,7 @@ def propagate(
     depth : int
         Number of layers, at least 1; index 0 of the results is the start, layer 1.
     q : array_like, optional
-        Mean squared pre-activation of both inputs, in [0, 1e300]. None: q* in every layer. A
+        Mean squared pre-activation of both inputs, in [0, 1e20]. None: q* in every layer. A
         number: that of layer 1, which the length map takes on. An array (depth, ...): one for each
         layer; trailing dimensions broadcast with those of c.
     c, delta : array_like, optional
@@ -255,7 +255,8 @@ def propagate_gradient(
     unique, back = np.unique(here, return_inverse=True)
     slope_squared = _core.gaussian_moments(phi, unique, threads, None)[3][back]
     with np.errstate(divide="ignore"):
-        steps = np.log(slope_squared) + (2.0 * np.log(e.sigma_w) - np.log(e.keep))
+        gain = 2.0 * np.log(e.sigma_w) - np.log(e.keep)
+        steps = np.log(slope_squared) + gain if e.sigma_w > 0.0 else np.full_like(here, gain)
     log_norm = _from_the_end(steps.reshape(depth - 1, *shape[1:]), shape)
     with np.errstate(over="ignore"):
         norm = np.exp(log_norm)
@@ -263,7 +264,7 @@ def propagate_gradient(
         return GradientTrajectory(e, norm, log_norm, None)
     with progress_bar(progress, "layers", depth) as report:
         _, lost = _correlations(e, lengths, *start, threads, report)
-    product = _core.correlation(phi, here, lost[:-1].reshape(-1), threads, None)[2]
+    product = _pairs(e, here, lost[:-1].reshape(-1), threads)[2]
     return GradientTrajectory(e, norm, log_norm, _angles(e.keep * product, slope_squared, shape))
 
 
@@ -316,10 +317,10 @@ def _lengths(
         if q is not None:
             phi = e.activation.core
             for layer in range(1, depth):
-                before = min(per_layer[layer - 1], _HUGE)
+                before = min(per_layer[layer - 1], _INFINITE)
                 second = _core.gaussian_moments(phi, np.array([before]), threads, None)[2]
                 grown = next_length(e, second)[0]
-                per_layer[layer] = grown if grown <= _HUGE else np.inf
+                per_layer[layer] = grown if grown <= _INFINITE else np.inf
         per_layer = per_layer.reshape(depth, *[1] * len(trailing))
     try:
         shape = np.broadcast_shapes(per_layer.shape[1:], trailing)
@@ -342,17 +343,21 @@ def _correlations(
         before = np.clip(lengths[layer - 1].reshape(-1), 0.0, _HUGE)
         if e.sigma_b == 0.0:
             before = np.maximum(before, np.where(before < _TINY, _TINY, 0.0))
-        known = ~np.isnan(lost[layer - 1].reshape(-1))
-        new_c, new_delta = np.full((2, before.size), np.nan)
-        product, gap, _ = _core.correlation(
-            e.activation.core, before[known], lost[layer - 1].reshape(-1)[known], threads, None
-        )
-        new_c[known], new_delta[known] = next_correlation(e, product, gap)
-        correlation[layer] = new_c.reshape(lengths.shape[1:])
+        product, gap, _ = _pairs(e, before, lost[layer - 1].reshape(-1), threads)
+        new_c, new_delta = next_correlation(e, product, gap)
+        correlation[layer] = np.clip(new_c, -1.0, 1.0).reshape(lengths.shape[1:])
         lost[layer] = np.clip(new_delta, 0.0, 2.0).reshape(lengths.shape[1:])
         if report is not None:
             report(layer + 1)
     return correlation, lost
+
+
+def _pairs(e: Ensemble, q: Array, delta: Array, threads: int) -> Array:
+    """Return the averages over two inputs; nan where delta is."""
+    averages = np.full((3, q.size), np.nan)
+    known = ~np.isnan(delta)
+    averages[:, known] = _core.correlation(e.activation.core, q[known], delta[known], threads, None)
+    return averages
 
 
 def _ends(name: str, values: Array) -> str:

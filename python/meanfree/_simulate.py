@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 import numpy as np
 
@@ -39,10 +39,13 @@ class PropagationSample:
         Mean over networks of the mean squared pre-activation of the first input, and one standard
         error of it.
     c, c_error : (depth,) array or None
-        Mean over networks of the correlation coefficient of the two inputs, and one standard
-        error.
-    q_samples, c_samples : (n_samples, depth) array or None
-        The same in each network.
+        Mean of the correlation coefficient of the two inputs over the networks in which it is
+        defined (neither input's length is 0), and one standard error; nan if there are fewer than
+        two.
+    delta, delta_error : (depth,) array or None
+        The same of 1 - c, free of cancellation.
+    q_samples, c_samples, delta_samples : (n_samples, depth) array or None
+        The values in each network.
     """
 
     ensemble: Ensemble
@@ -54,8 +57,11 @@ class PropagationSample:
     q_error: Array
     c: Array | None
     c_error: Array | None
+    delta: Array | None
+    delta_error: Array | None
     q_samples: Array
     c_samples: Array | None
+    delta_samples: Array | None
 
     @property
     def depth(self) -> int:
@@ -78,8 +84,8 @@ class PropagationSample:
     def to_xarray(self) -> Dataset:
         """Return an xarray.Dataset over (sample, layer); needs the extra "xarray"."""
         arrays = {"q": self.q_samples}
-        if self.c_samples is not None:
-            arrays["c"] = self.c_samples
+        if self.c_samples is not None and self.delta_samples is not None:
+            arrays |= {"c": self.c_samples, "delta": self.delta_samples}
         coords = {"sample": np.arange(self.n_samples), "layer": np.arange(1, self.depth + 1)}
         return data_set(self.ensemble, arrays, ("sample", "layer"), coords)
 
@@ -110,9 +116,9 @@ def simulate_propagation(
 ) -> PropagationSample:
     """Simulate the length and the correlation of two inputs in random networks.
 
-    All layers have the same width. Layer 1 has exactly the length q and the correlation c; every
-    further layer draws new weights, biases and dropout masks (Poole et al., 2016, figures of the
-    propagation).
+    All layers have the same width. The pre-activations of layer 1 are Gaussian with variance q and
+    correlation c, independent from unit to unit; every further layer draws new weights, biases and
+    dropout masks (Poole et al., 2016, figures of the propagation).
 
     Parameters
     ----------
@@ -122,9 +128,9 @@ def simulate_propagation(
     depth : int
         Layers, at least 1.
     q : float, optional
-        Mean squared pre-activation of both inputs in layer 1, in (0, 1e300]; default q*.
+        Variance of both inputs' pre-activations in layer 1, in (0, 1e20]; default q*.
     c : float, optional
-        Their correlation coefficient in layer 1, in [-1, 1]; default: a single input.
+        Their correlation in layer 1, in [-1, 1]; default: a single input.
     n_samples : int
         Independent networks, at least 2.
     seed : int
@@ -163,7 +169,7 @@ def simulate_propagation(
     by_weights = choice("method", method, get_args(Method)) == "weights"
     threads = cores(n_threads)
     with progress_bar(progress, "networks", n_samples) as report:
-        q_samples, c_samples = _core.simulate_propagation(
+        q_samples, c_samples, delta_samples = _core.simulate_propagation(
             e.activation.core,
             e.sigma_w,
             e.sigma_b,
@@ -180,7 +186,10 @@ def simulate_propagation(
             report,
         )
     q_mean, q_error = _mean(q_samples)
-    c_mean, c_error = (None, None) if c is None else _mean(c_samples)
+    if c is None:
+        c_samples = delta_samples = None
+    c_mean, c_error = _mean(c_samples)
+    delta_mean, delta_error = _mean(delta_samples)
     return PropagationSample(
         ensemble=e,
         width=width,
@@ -191,10 +200,29 @@ def simulate_propagation(
         q_error=q_error,
         c=c_mean,
         c_error=c_error,
+        delta=delta_mean,
+        delta_error=delta_error,
         q_samples=q_samples,
-        c_samples=None if c is None else c_samples,
+        c_samples=c_samples,
+        delta_samples=delta_samples,
     )
 
 
-def _mean(samples: Array) -> tuple[Array, Array]:
-    return samples.mean(axis=0), samples.std(axis=0, ddof=1) / np.sqrt(samples.shape[0])
+@overload
+def _mean(samples: Array) -> tuple[Array, Array]: ...
+@overload
+def _mean(samples: None) -> tuple[None, None]: ...
+def _mean(samples: Array | None) -> tuple[Array, Array] | tuple[None, None]:
+    if samples is None:
+        return None, None
+    defined = ~np.isnan(samples)
+    number = defined.sum(axis=0)
+    values = np.where(defined, samples, 0.0)
+    # lengths may be so large that their squares overflow
+    size = np.max(np.abs(values), axis=0)
+    values /= np.where((size > 0.0) & np.isfinite(size), size, 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(number > 1, values.sum(axis=0) / number, np.nan)
+        variance = np.sum(np.where(defined, (values - mean) ** 2, 0.0), axis=0) / (number - 1)
+        error = size * np.sqrt(variance / number)
+    return size * mean, np.where(np.isinf(mean), np.inf, error)

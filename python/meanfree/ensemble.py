@@ -26,9 +26,9 @@ class Ensemble:
     activation : str, Activation or callable
         phi: a name (see `meanfree.activation`), an `Activation`, or a function of arrays.
     sigma_w : float
-        Standard deviation of the weights times sqrt(fan_in); in [0, 1e100].
+        Standard deviation of the weights times sqrt(fan_in); in [0, 1e10].
     sigma_b : float
-        Standard deviation of the biases; in [0, 1e100].
+        Standard deviation of the biases; in [0, 1e10].
     weights : {"gaussian", "orthogonal"}
         Independent normal weights, or matrices of the Haar measure whose singular values are all
         ``sigma_w * sqrt(max(1, fan_out / fan_in))``. The mean-field maps are the same for both.

@@ -76,7 +76,7 @@ def length_map(
     ----------
     ensemble : Ensemble
     q : array_like
-        Mean squared pre-activation of the layer, any shape; in [0, 1e300].
+        Mean squared pre-activation of the layer, any shape; in [0, 1e20].
     n_threads : int, optional
         Default: the cores that this process may use.
     progress : bool, optional
@@ -129,7 +129,7 @@ def covariance_map(
     ----------
     ensemble : Ensemble
     q_aa, q_bb : array_like
-        Mean squared pre-activations of the two inputs, in [0, 1e300].
+        Mean squared pre-activations of the two inputs, in [0, 1e20].
     q_ab : array_like
         Their mean product, abs(q_ab) <= sqrt(q_aa q_bb). The three broadcast.
     n_threads, progress
@@ -196,7 +196,7 @@ def correlation_map(
     c : array_like
         Correlation coefficient, in [-1, 1].
     q : array_like, optional
-        Mean squared pre-activation of both inputs, in [0, 1e300]; broadcasts with c. Default: q*.
+        Mean squared pre-activation of both inputs, in [0, 1e20]; broadcasts with c. Default: q*.
     n_threads, progress
         As in `length_map`.
 
@@ -253,7 +253,7 @@ def correlation_slope(
     c : array_like
         Correlation coefficient, in [-1, 1].
     q : array_like, optional
-        Mean squared pre-activation of both inputs, in [0, 1e300]; broadcasts with c. Default: q*.
+        Mean squared pre-activation of both inputs, in [0, 1e20]; broadcasts with c. Default: q*.
     n_threads, progress
         As in `length_map`.
 
