@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from meanfree import _network_width as width
-from meanfree._network_chain import IDENTITY, MAX_ROWS, Chain, Layer
+from meanfree._network_chain import IDENTITY, MAX_ROWS, MAX_SLOW_ROWS, Chain, Layer
+from meanfree._network_draw import parameters_of
 from meanfree._network_findings import (
     bulk,
     coverage,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_SLOW = {"elu", "selu"}
+"""Activations whose covariance takes milliseconds a pair of inputs."""
+
 _READOUT = "E = mean over the inputs of a random linear readout of the output"
 
 
@@ -48,6 +52,7 @@ class Task:
     loss: Callable[[torch.Tensor], torch.Tensor] | None
     loss_text: str
     eps: float
+    offsets: tuple[str, ...]
 
 
 def _tensor(name: str, value: Any) -> torch.Tensor:
@@ -117,7 +122,21 @@ def prepare(
     stored = [p.dtype for p in module.parameters() if p.is_floating_point()]
     eps = max(torch.finfo(dtype).eps for dtype in stored)
     batch = x[rows].to(recorder.inputs.dtype)
-    return Task(type(module).__name__, twin, chain, batch, objective, text, eps)
+    offsets = _offsets(twin, chain)
+    return Task(type(module).__name__, twin, chain, batch, objective, text, eps, offsets)
+
+
+def _offsets(model: torch.nn.Module, chain: Chain) -> tuple[str, ...]:
+    """Name the layers whose weights do not scatter about zero, as theory and the draws do."""
+    parameters = parameters_of(model)
+    found = []
+    for layer in chain.layers:
+        if layer.is_linear:
+            weight = parameters[layer.parameters[0]].detach()
+            size, mean = float(weight.square().mean()) ** 0.5, float(weight.mean())
+            if abs(mean) > size * max(0.1, 6 / math.sqrt(weight.numel())):
+                found.append(layer.name)
+    return tuple(found)
 
 
 def _first_run(
@@ -150,14 +169,16 @@ def _spaced(n: int, n_wanted: int) -> torch.Tensor:
 
 
 def _inputs_for(recorder: Recorder, n: int) -> int:
-    """Return for how many inputs the linear layers see at most `MAX_ROWS` rows."""
+    """Return for how many inputs the linear layers see no more rows than the theory can take."""
     each = [
         seen.inputs.numel() // (n * max(seen.shape[0], 1))
         for seen in recorder.seen.values()
         if seen.is_linear
     ]
     possible = [rows for rows in each if 1 <= rows <= MAX_ROWS]
-    return max(1, min(n, MAX_ROWS // max(possible, default=1)))
+    names = {node.spec[0] for node in recorder.nodes}
+    most = MAX_ROWS if names.isdisjoint(_SLOW) else MAX_SLOW_ROWS
+    return max(1, min(n, most // max(possible, default=1)))
 
 
 def _objective(
@@ -260,7 +281,13 @@ def _layer(layer: Layer, law: Law | None, q: Compared, gradient: Compared) -> La
     )
 
 
-def result(task: Task, measurement: Measurement, prediction: Prediction, seed: int) -> Audit:
+def result(
+    task: Task,
+    measurement: Measurement,
+    prediction: Prediction,
+    seed: int,
+    is_drawn_by_user: bool,
+) -> Audit:
     """Compare theory and measurement and put it all into words."""
     chain, laws = task.chain, measurement.laws
     parameters = task.model.parameters()
@@ -284,6 +311,11 @@ def result(task: Task, measurement: Measurement, prediction: Prediction, seed: i
     last_length = float(prediction.q[members[-2:][0]]) if members else 1.0
     state = bulk(chain, laws, last_length)
     found, is_bad = findings(audited, prediction.covariance, members, state)
+    if task.offsets and not is_drawn_by_user:
+        found.append(
+            f"the weights of {', '.join(task.offsets[:6])} do not scatter about zero: theory and "
+            "the draws take mean zero at the same mean square"
+        )
     return Audit(
         model=summary(task.name, chain.layers),
         layers=tuple(audited),

@@ -49,7 +49,8 @@ def audit(
         coverage line; behind them the theory starts again from measured inputs. The copy runs in
         float64 on the CPU, in evaluation mode, without the model's own hooks.
     inputs : Tensor or array, shape (n, ...)
-        Finite. At most 32 of them are used, evenly spaced: theory follows every two of them.
+        Finite. At most 32 of them are used (12 for elu and selu, whose theory takes longest),
+        evenly spaced: theory follows every two of them.
     targets : Tensor or array, optional
         One for each input: classes (integers) or values.
     loss : callable, optional
@@ -120,7 +121,7 @@ def audit(
         with progress_bar(progress, "audit", n_draws) as report:
             measurement = probe.measure(n_draws, root, report)
         prediction = predict(task.chain, measurement.laws, measurement.grams, threads)
-    return result(task, measurement, prediction, root)
+    return result(task, measurement, prediction, root, initialize is not None)
 
 
 def initialize(model: torch.nn.Module, ensemble: Ensemble, *, seed: int) -> torch.nn.Module:
@@ -162,6 +163,7 @@ def initialize(model: torch.nn.Module, ensemble: Ensemble, *, seed: int) -> torc
     import torch
 
     from meanfree._network_draw import Law, draw_linear
+    from meanfree._network_measure import global_state
 
     if not isinstance(model, torch.nn.Module):
         message = f"model must be a torch.nn.Module, got {type(model).__name__}"
@@ -172,7 +174,7 @@ def initialize(model: torch.nn.Module, ensemble: Ensemble, *, seed: int) -> torc
         message = "model must have a torch.nn.Linear layer, got none"
         raise ValueError(message)
     law = Law(e.sigma_w, e.sigma_b, e.weights)
-    with torch.no_grad():
+    with global_state(), torch.no_grad():
         for number, layer in enumerate(linear):
             weight, bias = draw_linear(law, layer.out_features, layer.in_features, root, 0, number)
             layer.weight.copy_(weight)
