@@ -43,6 +43,9 @@ __all__ = [
 ]
 __version__: str = build_info()["version"]
 
+ConvergenceError.__module__ = __name__  # each build of the core has its own
+ConvergenceError.__doc__ = """Raised where an iteration or a quadrature does not settle."""
+
 _LATE = {"audit": "meanfree.network"}  # not everybody needs what their modules import
 
 
