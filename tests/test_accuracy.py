@@ -10,7 +10,8 @@ The goal is an error of 1e-12 * max(1, kappa), kappa the condition number from t
     chi(c)      absolute below 1, relative above (sin reaches 200)      kappa = 1
     delta' = 1 - C(1 - delta)   relative 1e-9, delta down to 1e-12
 
-and 1e-9 in place of 1e-12 for callables. Run with -s to see the worst point of every quantity.
+and 1e-9 in place of 1e-12 for callables; their slopes have an absolute error, so that the kappa of
+xi is xi / slope there. Run with -s to see the worst point of every quantity.
 """
 
 import csv
@@ -100,6 +101,10 @@ def _bounds(point, unit):
         bounds["xi_c"] = unit * max(1.0, point["xi_c"]) * point["xi_c"]
     if np.isfinite(point["xi_q"]):
         bounds["xi_q"] = unit * max(1.0, point["xi_q"]) * point["xi_q"]
+    if unit > 1e-12:  # a callable's slopes have an absolute error, and xi / slope is its kappa
+        for xi, size in (("xi_q", slope), ("xi_c", chi_c)):
+            if xi in bounds:
+                bounds[xi] *= max(1.0, 1.0 / size)
     return bounds
 
 
@@ -115,7 +120,7 @@ def _compare_fixed_points(points, phi, unit=1e-12):
             bounds = {quantity: bounds[quantity] for quantity in ("q", "chi_1", "chi_2")}
         for quantity, bound in bounds.items():
             worst.add(point, quantity, getattr(found, quantity), bound)
-        if "c" not in bounds:
+        if point["status"] in ("diverges", "collapsed_to_zero"):
             assert np.isnan(found.c), point
     worst.check()
 
@@ -191,8 +196,8 @@ def test_phase_diagram_is_accurate_to_the_condition_of_each_cell(kind):
 
 @pytest.mark.parametrize("kind", CALLABLES, ids=_kind_name)
 @pytest.mark.parametrize(
-    "points", [pytest.param(POINTS[: N_QUICK // 3], id="quick"),
-               pytest.param(POINTS[N_QUICK // 3 : 3 * N_QUICK], id="rest", marks=pytest.mark.slow)],
+    "points", [pytest.param(POINTS[18:36], id="quick"),
+               pytest.param(POINTS[36:180], id="rest", marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_callable_is_accurate_to_1e_9(kind, points):
     function, kinks = CALLABLES[kind]

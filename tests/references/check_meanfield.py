@@ -230,12 +230,13 @@ def plain_definitions(rows, n_points):
                 lambda z, f=f, root=root: f(root * z) ** 2 * mpmath.npdf(z), list(ends)
             )
             different.setdefault("moments, relative", []).append(value / mpmath.mpf(str(x)) - 1)
-        if not (q < 30 and 1e-3 < delta < 1.999):
+        if not (q < 10 and 1e-3 < delta < 1.999):
             continue
         c, width = 1 - mpmath.mpf(delta), mpmath.sqrt(q * mpmath.mpf(delta) * (2 - delta))
-        scale = 1.6 / max(1.0, float(root) / 2)
+        scale = 1.6 / max(1.0, float(root))
         first, first_slope = mpmath.mpf(0), mpmath.mpf(0)
-        near = [k + 1.6 * j * float(width) for k in kinks for j in range(-6, 7)]
+        centres = {float(k / side) for k in kinks for side in (1, c) if side}
+        near = [k + 1.6 * j * float(width / abs(c)) for k in centres for j in range(-6, 7)]
         outer = panel_edges([float(v / root) for v in near], scale, 9.0)
         with mpmath.workdps(22):
             for z, w in double_rule(outer):
@@ -248,14 +249,18 @@ def plain_definitions(rows, n_points):
                 first_slope += weight * slope(u) * mpmath.fsum(v * slope(y) for v, y in values)
         bias = mpmath.mpf(row["sigma_b"]) ** 2
         length = gain * mpmath.mpf(str(moments[0])) + bias
-        different.setdefault("C", []).append((gain * first + bias) / length - row["far_c"])
-        different.setdefault("chi", []).append(gain * first_slope - row["far_slope"])
+        by_name = (
+            (gain * first + bias) / length - row["far_c"],
+            gain * first_slope - row["far_slope"],
+        )
+        for quantity, value in zip(("C", "chi"), by_name, strict=True):
+            different.setdefault(f"{quantity}, {name}", []).append(value)
     report("3. plain definitions, mpmath", different)
 
 
 def double_rule(edges):
-    """Return (node, weight) pairs of 12 Gauss-Legendre nodes a panel: about 1e-16."""
-    x, w = np.polynomial.legendre.leggauss(12)
+    """Return (node, weight) pairs of 16 Gauss-Legendre nodes a panel: about 1e-15."""
+    x, w = np.polynomial.legendre.leggauss(16)
     middle, half = (edges[1:] + edges[:-1]) / 2, (edges[1:] - edges[:-1]) / 2
     z, w = middle[:, None] + half[:, None] * x, half[:, None] * w
     return list(zip(map(mpmath.mpf, z.ravel()), map(mpmath.mpf, w.ravel()), strict=True))

@@ -10,7 +10,7 @@ and one at near_delta, from 1e-12 to 1e-1. Both are exact doubles and so are c =
 Values are the doubles nearest to a value of about 25 digits; nan stands for what is undefined.
 
 check_meanfield.py computes stored points again by other routes. Needs gmpy2, numpy and scipy; one
-core makes 2,000 points in about five minutes.
+core makes 2,000 points in about six minutes.
 """
 
 import argparse
