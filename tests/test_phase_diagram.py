@@ -60,7 +60,7 @@ def test_plot_shows_chi_1_and_the_critical_line():
     diagram = mf.phase_diagram("tanh", W[::-1], B)
     ax = diagram.plot()
     (mesh,) = ax.collections
-    shades = np.clip(np.log2(diagram.chi_1[::-1].T), -3, 3)
+    shades = np.clip(np.log2(diagram.chi_1[::-1].T), -2, 2)
     np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(4, 3), shades)
     (line,) = ax.lines
     w, b = line.get_data()

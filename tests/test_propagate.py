@@ -299,8 +299,9 @@ def test_plots_show_the_data():
     heights = back.plot().lines[0].get_ydata()
     np.testing.assert_allclose(heights, np.log10(back.norm), atol=1e-14)
     sample = mf.simulate_propagation(NETWORK, 20, 5, c=0.5)
-    bars = sample.plot().containers[0]
+    bars = sample.plot(ax).containers[0]
     np.testing.assert_array_equal(bars[0].get_ydata(), sample.q)
+    assert len(ax.figure.axes) == 2  # theory and simulation share both scales
     plt.close("all")
 
 

@@ -68,7 +68,7 @@ class PhaseDiagram:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw chi_1 as a heat map, and the stable critical line where keep is 1.
 
-        The colours are of log2 chi_1 between -3 and 3; white is critical.
+        The colours are of log2 chi_1 between -2 and 2; white is critical.
         """
         ax = axes(ax)
         if self.chi_1.size == 0:
@@ -76,14 +76,14 @@ class PhaseDiagram:
             raise ValueError(msg)
         rows, columns = np.argsort(self.sigma_w), np.argsort(self.sigma_b)
         with np.errstate(divide="ignore"):
-            shade = np.clip(np.log2(self.chi_1[np.ix_(rows, columns)]).T, -3.0, 3.0)
+            shade = np.clip(np.log2(self.chi_1[np.ix_(rows, columns)]).T, -2.0, 2.0)
         mesh = ax.pcolormesh(
             self.sigma_w[rows],
             self.sigma_b[columns],
             np.ma.masked_invalid(shade),
             cmap="RdBu_r",
-            vmin=-3.0,
-            vmax=3.0,
+            vmin=-2.0,
+            vmax=2.0,
             shading="nearest",
         )
         ax.figure.colorbar(mesh, ax=ax, label=r"$\log_2 \chi_1$")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfree import _core
-from meanfree._axes import axes
+from meanfree._axes import axes, label_layers, right_axes
 from meanfree._check import CORRELATION, DELTA, LENGTH, cores, real_array, size
 from meanfree._fixed_point import resting_length
 from meanfree._labels import data_set
@@ -61,12 +61,11 @@ class Trajectory:
         ax = axes(ax)
         layers = np.arange(1, self.depth + 1)
         lines = ax.plot(layers, self.q.reshape(self.depth, -1)[:, :1], "C0-", label=r"$q^l$")
-        ax.set(xlabel=r"layer $l$", ylabel=r"$q^l$")
+        ax.set(ylabel=r"$q^l$")
         if self.c is not None:
-            right = ax.twinx()
+            right = right_axes(ax, r"$c^l$")
             lines += right.plot(layers, self.c.reshape(self.depth, -1), "C1--", label=r"$c^l$")[:1]
-            right.set(ylabel=r"$c^l$")
-        ax.legend(handles=lines)
+        label_layers(ax, lines)
         return ax
 
     def to_xarray(self) -> Dataset:
@@ -114,13 +113,12 @@ class GradientTrajectory:
         layers = np.arange(1, self.depth + 1)
         norms = self.log_norm.reshape(self.depth, -1) / np.log(10.0)
         lines = ax.plot(layers, norms[:, :1], "C0-", label="norm")
-        ax.set(xlabel=r"layer $l$", ylabel=r"$\log_{10}\,\tilde q^l / \tilde q^L$")
+        ax.set(ylabel=r"$\log_{10}\,\tilde q^l / \tilde q^L$")
         if self.correlation is not None:
-            right = ax.twinx()
+            right = right_axes(ax, "correlation of gradients")
             values = self.correlation.reshape(self.depth, -1)
             lines += right.plot(layers, values, "C1--", label="correlation")[:1]
-            right.set(ylabel="correlation of gradients")
-        ax.legend(handles=lines)
+        label_layers(ax, lines)
         return ax
 
     def to_xarray(self) -> Dataset:

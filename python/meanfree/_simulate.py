@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args, overload
 import numpy as np
 
 from meanfree import _core
-from meanfree._axes import axes
+from meanfree._axes import axes, label_layers, right_axes
 from meanfree._check import CORRELATION, POSITIVE_LENGTH, choice, cores, real, size
 from meanfree._check import seed as check_seed
 from meanfree._fixed_point import resting_length
@@ -73,12 +73,11 @@ class PropagationSample:
         ax = axes(ax)
         layers = np.arange(1, self.depth + 1)
         bars = [ax.errorbar(layers, self.q, 2 * self.q_error, fmt="C0o", label=r"$q^l$")]
-        ax.set(xlabel=r"layer $l$", ylabel=r"$q^l$")
+        ax.set(ylabel=r"$q^l$")
         if self.c is not None and self.c_error is not None:
-            right = ax.twinx()
+            right = right_axes(ax, r"$c^l$")
             bars += [right.errorbar(layers, self.c, 2 * self.c_error, fmt="C1s", label=r"$c^l$")]
-            right.set(ylabel=r"$c^l$")
-        ax.legend(handles=bars)
+        label_layers(ax, bars)
         return ax
 
     def to_xarray(self) -> Dataset:
