@@ -1,8 +1,63 @@
 #include "activation.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
 #include "bindings.hpp"
 
 namespace meanfree {
+
+namespace {
+
+/// A Python callable as a function on arrays. Borrows the callable; takes the GIL for each call.
+ArrayFunction array_function(py::handle function) {
+  return [function](const double* x, std::int64_t n, double* y) {
+    const py::gil_scoped_acquire gil;
+    Array argument = new_array({n});
+    std::copy(x, x + n, argument.mutable_data());
+    const Array result = function(argument).cast<Array>();
+    if (result.size() != n)
+      throw std::invalid_argument("function must return an array of the shape of its argument");
+    std::copy(result.data(), result.data() + n, y);
+  };
+}
+
+/// Does f jump at k by more than a smooth function can change over the step?
+bool jumps(const ArrayFunction& f, double k) {
+  const double step = 1e-7 * std::max(1.0, std::fabs(k)),
+               x[4] = {k - 2 * step, k - step, k + step, k + 2 * step};
+  double y[4];
+  f(x, 4, y);
+  const double scale = std::max({1.0, std::fabs(y[1]), std::fabs(y[2])});
+  const double smooth = std::fabs(y[1] - y[0]) + std::fabs(y[3] - y[2]);
+  return std::fabs(y[2] - y[1]) > 1e-5 * scale + 4.0 * smooth;
+}
+
+}  // namespace
+
+Activation to_activation(const py::tuple& spec) {
+  if (spec.size() == 2)
+    return built_in_activation(spec[0].cast<std::string>(), spec[1].cast<double>());
+  if (spec.size() != 4) throw std::invalid_argument("an activation is a tuple of 2 or 4 items");
+  Activation phi;
+  phi.name = "user";
+  phi.family = Family::graded;
+  phi.user_defined = true;
+  phi.value = array_function(spec[0]);
+  phi.derivative = array_function(spec[1]);
+  phi.second_derivative = array_function(spec[2]);
+  const Array kinks = spec[3].cast<Array>();
+  phi.kinks.assign(kinks.data(), kinks.data() + kinks.size());
+  for (const double k : phi.kinks) {
+    phi.value_jumps = phi.value_jumps || jumps(phi.value, k);
+    phi.slope_jumps = phi.slope_jumps || phi.value_jumps || jumps(phi.derivative, k);
+  }
+  phi.final_slope_squared = std::nan("");
+  return phi;
+}
 
 void bind_activation(py::module_& m) {
   m.def(
