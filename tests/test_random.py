@@ -26,32 +26,32 @@ KNOWN = {
 }  # fmt: skip
 
 
-def words(text):
+def parsed(text):
     return np.array([int(word, 16) for word in text.split()], dtype=WORD)
 
 
 def plain_normals(seed, sample, layer, n):
     """Box and Muller from the words of philox, as random.hpp defines it, by numpy."""
-    block = np.arange((n + 63) // 64 * 32, dtype=LONG)
+    block = np.arange((n + 63) // 64 * 16, dtype=LONG)
     counter = np.empty((block.size, 4), dtype=WORD)
     counter[:, 0], counter[:, 1] = block & LONG(0xFFFFFFFF), block >> LONG(32)
     counter[:, 2], counter[:, 3] = layer, sample
-    word = _core.philox(counter, np.array([seed & 0xFFFFFFFF, seed >> 32], WORD)).astype(LONG)
-    first, second = word[:, 0] << LONG(32) | word[:, 1], word[:, 2] << LONG(32) | word[:, 3]
-    radius = np.sqrt(-np.log(1.0 - (first >> LONG(12)) * 2.0**-52))
-    psi = np.pi / 2 * ((second & LONG(2**52 - 1)) * 2.0**-52 - 0.5)
-    sign_1 = np.where(second >> LONG(63) & LONG(1), -1.0, 1.0)
-    sign_2 = np.where(second >> LONG(62) & LONG(1), -1.0, 1.0)
-    pair = [
-        sign_1 * radius * (np.cos(psi) - np.sin(psi)),
-        sign_2 * radius * (np.cos(psi) + np.sin(psi)),
-    ]
-    return np.stack([z.reshape(-1, 32) for z in pair], axis=1).reshape(-1)[:n]
+    words = _core.philox(counter, np.array([seed & 0xFFFFFFFF, seed >> 32], WORD)).astype(LONG)
+    pairs = words[:, ::2] << LONG(32) | words[:, 1::2]
+    w = pairs.reshape(-1, 16, 2).transpose(0, 2, 1).reshape(-1, 32)
+    radius = np.sqrt(-np.log(1.0 - (w >> LONG(12)) * 2.0**-52))
+    k = (w & LONG(0x3FF)) << LONG(12) | w >> LONG(12) & LONG(0xFFF)
+    psi = np.pi / 2 * ((k + 0.5) * 2.0**-22 - 0.5)
+    sign_1 = np.where(w >> LONG(11) & LONG(1), -1.0, 1.0)
+    sign_2 = np.where(w >> LONG(10) & LONG(1), -1.0, 1.0)
+    z_1 = sign_1 * radius * (np.cos(psi) - np.sin(psi))
+    z_2 = sign_2 * radius * (np.cos(psi) + np.sin(psi))
+    return np.concatenate([z_1, z_2], axis=1).ravel()[:n]
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_philox_gives_the_published_words(name):
-    counter, key, expected = (words(text) for text in KNOWN[name])
+    counter, key, expected = (parsed(text) for text in KNOWN[name])
     np.testing.assert_array_equal(_core.philox(counter[np.newaxis], key)[0], expected)
 
 

@@ -23,15 +23,15 @@ std::array<std::uint64_t, 2> words_of(std::uint64_t block, Purpose purpose) {
 }
 
 TEST_CASE("a tile holds the words of its blocks, also where the block leaves 32 bits") {
-  const std::uint64_t last = (std::uint64_t{1} << 27) - 1;  // the tile below block 2^32
+  const std::uint64_t last = (std::uint64_t{1} << 28) - 1;  // the tile below block 2^32
   for (const Purpose purpose : {Purpose::normals, Purpose::uniforms}) {
-    for (const std::uint64_t tile : {std::uint64_t{0}, last, last + 1, std::uint64_t{1} << 58}) {
+    for (const std::uint64_t tile : {std::uint64_t{0}, last, last + 1, std::uint64_t{1} << 59}) {
       detail::Tile words;
       detail::philox_tile(detail::Stream(seed, sample, layer, purpose), tile, words);
       for (int i = 0; i < detail::tile_blocks; ++i) {
-        const auto expected = words_of(tile * 32 + static_cast<std::uint64_t>(i), purpose);
-        CHECK(words.first[i] == expected[0]);
-        CHECK(words.second[i] == expected[1]);
+        const auto expected = words_of(tile * 16 + static_cast<std::uint64_t>(i), purpose);
+        CHECK(words.word[i] == expected[0]);
+        CHECK(words.word[i + detail::tile_blocks] == expected[1]);
       }
     }
   }
@@ -55,31 +55,32 @@ TEST_CASE("a draw depends on its position only, whatever range is asked for") {
 }
 
 TEST_CASE("uniforms are the high 52 bits of the words") {
-  std::vector<double> u(64);
-  uniforms(seed, sample, layer, 64, 64, u.data());
-  for (std::size_t i = 0; i < 32; ++i) {
+  std::vector<double> u(32);
+  uniforms(seed, sample, layer, 64, 32, u.data());
+  for (std::size_t i = 0; i < 16; ++i) {
     const auto words = words_of(32 + i, Purpose::uniforms);
     CHECK(u[i] == std::ldexp(static_cast<double>(words[0] >> 12), -52));
-    CHECK(u[i + 32] == std::ldexp(static_cast<double>(words[1] >> 12), -52));
+    CHECK(u[i + 16] == std::ldexp(static_cast<double>(words[1] >> 12), -52));
   }
 }
 
-TEST_CASE("the radius is right from the largest normal to the least") {
-  detail::Tile words;
-  double z[detail::tile_draws];
-  const std::uint64_t angle = std::uint64_t{1} << 51;  // psi = 0: z_1 = z_2 = radius
-  const std::uint64_t steps[4] = {0, 1, (std::uint64_t{1} << 52) - 2, (std::uint64_t{1} << 52) - 1};
-  for (int i = 0; i < detail::tile_blocks; ++i) {
-    words.first[i] = steps[i % 4] << 12;
-    words.second[i] = angle | static_cast<std::uint64_t>(i / 4 % 4) << 62;
+TEST_CASE("the radius is right from the least normals to the largest, in every quadrant") {
+  const std::uint64_t k[4] = {0, 1, (std::uint64_t{1} << 52) - 2, (std::uint64_t{1} << 52) - 1};
+  const double squared[4] = {0.0, -2.0 * std::log1p(-std::ldexp(1.0, -52)), 102.0 * std::log(2.0),
+                             104.0 * std::log(2.0)};
+  detail::Tile tile;
+  double z[detail::tile_normals];
+  for (int i = 0; i < detail::tile_words; ++i) {
+    const auto quadrant = static_cast<std::uint64_t>(i / 4 % 4);
+    tile.word[i] = k[i % 4] << 12 | quadrant << 10 | static_cast<std::uint64_t>(i) << 5;
   }
-  detail::box_muller(words, z);
-  const double radius[4] = {0.0, std::sqrt(-std::log1p(-std::ldexp(1.0, -52))),
-                            std::sqrt(51.0 * std::log(2.0)), std::sqrt(52.0 * std::log(2.0))};
-  for (int i = 0; i < detail::tile_blocks; ++i) {
-    const double sign_1 = i / 4 % 4 & 2 ? -1.0 : 1.0, sign_2 = i / 4 % 4 & 1 ? -1.0 : 1.0;
-    CHECK(std::fabs(z[i] - sign_1 * radius[i % 4]) <= 4e-16 * radius[i % 4]);
-    CHECK(std::fabs(z[i + 32] - sign_2 * radius[i % 4]) <= 4e-16 * radius[i % 4]);
+  detail::box_muller(tile, z);
+  for (int i = 0; i < detail::tile_words; ++i) {
+    const double expected = squared[i % 4], x = z[i], y = z[i + detail::tile_words];
+    CHECK(std::fabs(x * x + y * y - expected) <= 2e-15 * expected);
+    if (i % 4 == 0) continue;  // 0 of either sign
+    CHECK(std::signbit(x) == (i / 4 % 4 >= 2));
+    CHECK(std::signbit(y) == (i / 4 % 2 == 1));
   }
 }
 

@@ -86,7 +86,7 @@ class PairOfInputs {
       : phi_(phi),
         law_(law),
         n_(law.width),
-        padded_((law.width + tile_draws - 1) / tile_draws * tile_draws),
+        padded_((law.width + tile_normals - 1) / tile_normals * tile_normals),
         h_a_(n_),
         h_b_(n_),
         d_(n_),
@@ -265,7 +265,7 @@ class PairOfInputs {
   }
 
   void gaussian_weights(Pause& pause) {
-    constexpr std::int64_t chunk = 64 * tile_draws;
+    constexpr std::int64_t chunk = 64 * tile_normals;
     alignas(64) double w[chunk];
     std::fill(h_a_.begin(), h_a_.end(), 0.0);
     std::fill(d_.begin(), d_.end(), 0.0);
@@ -297,7 +297,7 @@ class PairOfInputs {
       h_a_[i] *= scale;
       d_[i] *= scale;
     }
-    draw_bias((total + tile_draws - 1) / tile_draws * tile_draws);
+    draw_bias((total + tile_normals - 1) / tile_normals * tile_normals);
   }
 
   /// Stewart (1980): the product of the reflectors that take Gaussian vectors of length N .. 1 to
@@ -357,7 +357,7 @@ void simulate_propagation(const Activation& phi, const Propagation& law, std::in
   if (law.depth > static_cast<std::int64_t>(largest_layer)) {
     throw std::invalid_argument("depth must be < 2^24");
   }
-  const std::int64_t work = law.depth * (law.width + detail::tile_draws);
+  const std::int64_t work = law.depth * (law.width + detail::tile_normals);
   const std::int64_t group = std::max<std::int64_t>(1, 32768 / work);  // networks of a block
   const std::int64_t rows = n_samples * law.depth;
   for_each_block((n_samples + group - 1) / group, n_threads,
