@@ -99,17 +99,21 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
   double *w = sigma_w.mutable_data(), *at = q.mutable_data(), *slope = length_slope.mutable_data();
   bool* const is_stable = stable.mutable_data();
   const double* b = sigma_b.data();
+  const py::none no_progress;
+  PythonPoll poll{no_progress};
   {
     const py::gil_scoped_release release;
     const auto average = averages(phi);
     CriticalLine line(phi, *average);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const CriticalPoint point = line.at(b[i]);
-      w[i] = point.sigma_w;
-      at[i] = point.q;
-      slope[i] = point.length_slope;
-      is_stable[i] = point.stable;
-    }
+    for_each_block(n, 1,
+                   [&](std::int64_t i, Pause&) {
+                     const CriticalPoint point = line.at(b[i]);
+                     w[i] = point.sigma_w;
+                     at[i] = point.q;
+                     slope[i] = point.length_slope;
+                     is_stable[i] = point.stable;
+                   },
+                   poll);
   }
   py::dict result;
   result["sigma_w"] = sigma_w;

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from meanfree import _network_width as width
-from meanfree._network_chain import IDENTITY, MAX_ROWS, MAX_SLOW_ROWS, Chain, Layer
+from meanfree._network_chain import IDENTITY, MAX_ROWS, Chain, Layer
 from meanfree._network_draw import parameters_of
 from meanfree._network_findings import (
     bulk,
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from meanfree._network_predict import Prediction
 
     Array = NDArray[np.float64]
-
-_SLOW = {"elu", "selu"}
-"""Activations whose covariance takes milliseconds a pair of inputs."""
 
 _READOUT = "E = mean over the inputs of a random linear readout of the output"
 
@@ -176,9 +173,7 @@ def _inputs_for(recorder: Recorder, n: int) -> int:
         if seen.is_linear
     ]
     possible = [rows for rows in each if 1 <= rows <= MAX_ROWS]
-    names = {node.spec[0] for node in recorder.nodes}
-    most = MAX_ROWS if names.isdisjoint(_SLOW) else MAX_SLOW_ROWS
-    return max(1, min(n, most // max(possible, default=1)))
+    return max(1, min(n, MAX_ROWS // max(possible, default=1)))
 
 
 def _objective(

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 MAX_ROWS = 32
 """Inputs taken for the measurement: the theory needs every pair of them."""
 
-MAX_SLOW_ROWS = 12
-"""The same where the covariance of an activation takes long to compute."""
-
 Spec = tuple[str, float]
 """An activation as the core takes it: name and parameter."""
 

@@ -19,6 +19,9 @@ using ArrayFunction = std::function<void(const double* x, std::int64_t n, double
 /// y[i] = f(x[i]) and dy[i] = f'(x[i]) for i < n.
 using JetFunction = std::function<void(const double* x, std::int64_t n, double* y, double* dy)>;
 
+/// y[i] = E phi(m[i] + s z) and dy[i] = E phi'(m[i] + s z) for i < n, z ~ N(0, 1), s > 0.
+using SmoothFunction = std::function<void(const double* m, double s, std::int64_t n, double* y, double* dy)>;
+
 /// How Gaussian averages over phi are computed (expectation.hpp).
 enum class Family {
   homogeneous,  // phi(h) = a h for h < 0, h for h > 0: E phi^2 = s q exactly
@@ -35,7 +38,8 @@ struct Activation {
   double parameter = 0.0;
   Family family = Family::graded;
   ArrayFunction value, derivative, second_derivative;
-  JetFunction jet;  // value and derivative in one pass; empty: call both
+  JetFunction jet;          // value and derivative in one pass; empty: call both
+  SmoothFunction smoothed;  // graded: in closed form; empty: by quadrature
   std::vector<double> kinks;    // where phi, phi' or phi'' jumps, ascending
   bool odd = false;             // phi(-h) = -phi(h)
   bool slope_jumps = false;     // phi' jumps somewhere: E phi''^2 is infinite
@@ -69,6 +73,7 @@ inline constexpr double half_sqrt_pi = 0.88622692545275801364908374167057;
 template <class F>
 ArrayFunction loop(F f, double p = 0.0) {
   return [f, p](const double* x, std::int64_t n, double* y) {
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i], p);
   };
 }
@@ -78,9 +83,8 @@ ArrayFunction loop(F f, double p = 0.0) {
 template <class F>
 JetFunction jet_loop(F f) {
   return [f](const double* x, std::int64_t n, double* y, double* dy) {
-    double* __restrict value = y;
-    double* __restrict slope = dy;
-    for (std::int64_t i = 0; i < n; ++i) f(x[i], value[i], slope[i]);
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) f(x[i], y[i], dy[i]);
   };
 }
 
@@ -111,12 +115,14 @@ inline Activation clipped(double low, double high) {
   phi.low = low;
   phi.high = high;
   phi.value = [low, high](const double* x, std::int64_t n, double* y) {
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
       const double raised = x[i] < low ? low : x[i];
       y[i] = raised > high ? high : raised;
     }
   };
   phi.derivative = [low, high](const double* x, std::int64_t n, double* y) {
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) y[i] = (x[i] > low && x[i] < high) ? 1.0 : 0.0;
   };
   phi.second_derivative = loop([](double, double) { return 0.0; });
@@ -152,6 +158,7 @@ inline Activation sine() {
   phi.derivative = [](const double* x, std::int64_t n, double* y) { special::cos(x, n, y); };
   phi.second_derivative = [](const double* x, std::int64_t n, double* y) {
     special::sin(x, n, y);
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) y[i] = -y[i];
   };
   phi.concave_length = true;
@@ -283,6 +290,17 @@ inline Activation arctangent() {
   return phi;
 }
 
+/// E[e^u; u < 0] for u ~ N(m, s^2): e^(m + s^2/2) P(z > y), y = (m + s^2) / s. For large y the two factors over- and
+/// underflow; there the tail probability is its asymptotic series, and the exponentials combine.
+inline double exponential_below(double m, double s) {
+  const double y = (m + s * s) / s, bounded = y < 30.0 ? y : 30.0, inverse = 1.0 / (y > 30.0 ? y * y : 900.0);
+  const double exponent = m + 0.5 * s * s;
+  const double near = special::exp(exponent < 450.0 ? exponent : 450.0) * special::normal_cdf(-bounded);
+  const double series = 1.0 + inverse * (-1.0 + inverse * (3.0 + inverse * (-15.0 + inverse * 105.0)));
+  const double far = special::normal_pdf(m / s) / (y > 30.0 ? y : 30.0) * series;
+  return y < 30.0 ? near : far;
+}
+
 /// scale h for h > 0, scale alpha (e^h - 1) for h < 0: elu (scale 1) and selu.
 inline Activation exponential_linear(double alpha, double scale) {
   Activation phi;
@@ -290,21 +308,33 @@ inline Activation exponential_linear(double alpha, double scale) {
   phi.kinks = {0.0};
   phi.slope_jumps = alpha != 1.0;
   phi.value = [alpha, scale](const double* x, std::int64_t n, double* y) {
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
       const double left = alpha * special::expm1(x[i] < 0.0 ? x[i] : 0.0);
       y[i] = scale * (x[i] > 0.0 ? x[i] : left);
     }
   };
   phi.derivative = [alpha, scale](const double* x, std::int64_t n, double* y) {
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
       const double left = alpha * special::exp(x[i] < 0.0 ? x[i] : 0.0);
       y[i] = scale * (x[i] > 0.0 ? 1.0 : left);
     }
   };
   phi.second_derivative = [alpha, scale](const double* x, std::int64_t n, double* y) {
+    MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
       const double left = alpha * special::exp(x[i] < 0.0 ? x[i] : 0.0);
       y[i] = scale * (x[i] > 0.0 ? 0.0 : left);
+    }
+  };
+  phi.smoothed = [alpha, scale](const double* m, double s, std::int64_t n, double* y, double* dy) {
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double ratio = m[i] / s, above = special::normal_cdf(ratio), below = special::normal_cdf(-ratio);
+      const double decaying = alpha * exponential_below(m[i], s);
+      y[i] = scale * (m[i] * above + s * special::normal_pdf(ratio) + decaying - alpha * below);
+      dy[i] = scale * (above + decaying);
     }
   };
   phi.final_slope_squared = 0.5 * scale * scale;

@@ -33,7 +33,7 @@ class CriticalLine {
   CriticalPoint at(double sigma_b) {
     if (phi_.value_jumps) return none();
     if (phi_.family == Family::homogeneous) {
-      const double sigma_w = 1.0 / std::sqrt(phi_.final_slope_squared);
+      const double sigma_w = std::sqrt(1.0 / phi_.final_slope_squared);
       return sigma_b == 0.0 ? CriticalPoint{sigma_w, 1.0, 1.0, true} : none();
     }
     CriticalPoint found = sigma_b == 0.0 ? at_zero() : none();
@@ -73,7 +73,7 @@ class CriticalLine {
     const At zero = averages_at(0.0);
     if (zero.second != 0.0 || !(zero.slope > 0.0)) return none();
     const At near = averages_at(1e-6);
-    return {1.0 / std::sqrt(zero.slope), 0.0, zero.length_slope / zero.slope,
+    return {std::sqrt(1.0 / zero.slope), 0.0, zero.length_slope / zero.slope,
             near.length_slope / near.slope <= 1.0 + 1e-9};
   }
 
@@ -95,7 +95,7 @@ class CriticalLine {
     const double q = 0.5 * (left + right);
     at = averages_at(q);
     const double length_slope = at.length_slope / at.slope;
-    return {1.0 / std::sqrt(at.slope), q, length_slope, length_slope < 1.0};
+    return {std::sqrt(1.0 / at.slope), q, length_slope, length_slope < 1.0};
   }
 
   const Activation& phi_;

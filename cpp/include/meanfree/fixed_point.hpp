@@ -121,7 +121,7 @@ class FixedPointSolver {
 
   void at_infinity(const Scale& s, std::int64_t i, const FixedPoints& out) const {
     out.chi_1[i] = s.weight * table_.final_slope_squared();
-    out.length_slope[i] = s.gain() * table_.final_slope_squared();
+    out.length_slope[i] = s.gain() * table_.final_length_slope();
     out.chi_2[i] = phi_.slope_jumps ? detail::infinity : (phi_.user_defined ? nan : 0.0);
   }
 
@@ -136,7 +136,8 @@ class FixedPointSolver {
     for (std::int64_t i = 0; i < n; ++i) {
       out.c[i] = out.delta[i] = out.chi_c[i] = nan;
       if (!with_correlations_ || !(out.q[i] > 0.0) || !std::isfinite(out.q[i])) continue;
-      const bool ordered = scale[i].keep == 1.0 && out.chi_1[i] <= 1.0 + critical_tolerance;
+      const bool ordered =
+          scale[i].weight == 0.0 || (scale[i].keep == 1.0 && out.chi_1[i] <= 1.0 + critical_tolerance);
       if (ordered) {
         out.c[i] = 1.0;
         out.delta[i] = 0.0;
@@ -182,8 +183,10 @@ class FixedPointSolver {
 
   double first_guess(const Scale& s, std::int64_t i, const FixedPoints& out) const {
     if (phi_.odd && s.bias == 0.0) return 1.0;  // c* = 0 exactly
-    const double near = 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
-    return s.keep == 1.0 && near > 0.0 && near < 0.3 ? near : 1.0;
+    const double dropped = (1.0 / s.keep - 1.0) * s.weight * second_[i] / out.q[i];
+    const double near = dropped > 0.0 ? dropped / (1.0 - out.chi_1[i])  // dropout against contraction
+                                      : 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
+    return near > 0.0 && near < 0.3 ? near : 1.0;
   }
 
   const Activation& phi_;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "meanfree/activation.hpp"
@@ -57,6 +58,12 @@ class Graded final : public Expectation {
         out.slope_product[i] = phi_.value_jumps && q[i] > 0.0 ? detail::infinity : at.slope_squared;
       } else if (std::fabs(c) <= HermiteSeries::largest_c) {
         series_pair(q[i], c, out.product[i], out.deficit[i], out.slope_product[i]);
+      } else if (phi_.smoothed) {
+        const Nested at = smoothed(q[i], q[i], c, delta[i]);
+        const double second = single(q[i]).second;
+        out.product[i] = at.product;
+        out.deficit[i] = delta[i] < 1e-3 ? smoothed_deficit(q[i], delta[i]) : second - at.product;
+        out.slope_product[i] = at.slope_product;
       } else {
         const Nested at = nested(q[i], q[i], c, delta[i]);
         out.product[i] = at.product;
@@ -69,7 +76,8 @@ class Graded final : public Expectation {
   void covariance(const double* q1, const double* q2, const double* c, std::int64_t n, double* product,
                   double* slope_product) override {
     for (std::int64_t i = 0; i < n; ++i) {
-      const Nested at = nested(q1[i], q2[i], c[i], 1.0 - c[i]);
+      const bool closed = phi_.smoothed && std::fabs(c[i]) < 1.0 && q2[i] > 0.0;
+      const Nested at = closed ? smoothed(q1[i], q2[i], c[i], 1.0 - c[i]) : nested(q1[i], q2[i], c[i], 1.0 - c[i]);
       product[i] = at.product;
       slope_product[i] = at.slope_product;
     }
@@ -146,7 +154,8 @@ class Graded final : public Expectation {
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) panels.insert(panels.end(), {edges[i], edges[i + 1]});
     double left_over = 0.0;
     const Single whole = average(q, panel_rule<order>(edges), false);
-    const double scale_f = std::max(whole.second, 1e-300), scale_g = std::max(whole.slope_squared, 1e-6 * scale_f / q);
+    require_light_tails(q, edges, whole.second);
+    const double scale_f = std::max(whole.second, 1e-6 * q), scale_g = std::max({whole.slope_squared, 1e-6 * whole.second / q, 1e-9});
     for (int round = 0; !panels.empty(); ++round) {
       const std::vector<double> coarse = squares(q, panels), halves = halved(panels);
       const std::vector<double> fine = squares(q, halves);
@@ -161,7 +170,9 @@ class Graded final : public Expectation {
           next.insert(next.end(), halves.begin() + 4 * i, halves.begin() + 4 * i + 4);
         }
       }
-      if (next.size() > 8192) throw NotConverged("function is too rough to average: the panels do not settle");
+      if (next.size() > 4096 || !std::isfinite(left_over))
+        throw NotConverged("function is too rough to average at q = " + std::to_string(q) +
+                           ": it oscillates, jumps or overflows");
       panels = std::move(next);
     }
     refined_rule_ = Rule();
@@ -171,6 +182,14 @@ class Graded final : public Expectation {
     refined_.error = std::max(left_over, 1e-14);
     refined_q_ = q;
     return refined_;
+  }
+
+  /// A function that grows like exp(h) carries its average beyond z_max once q is large.
+  void require_light_tails(double q, const std::vector<double>& edges, double second) {
+    const std::size_t n = edges.size();
+    const std::vector<double> tails = squares(q, {edges[0], edges[1], edges[n - 2], edges[n - 1]});
+    if (!(tails[0] + tails[2] <= 1e-11 * second + 1e-17))
+      throw NotConverged("function grows too fast to average at q = " + std::to_string(q));
   }
 
   /// Integrals of phi^2 and phi'^2 over each panel (left, right), interleaved.
@@ -225,22 +244,56 @@ class Graded final : public Expectation {
     return (8.0 * (product(h) - product(-h)) - (product(2.0 * h) - product(-2.0 * h))) / (12.0 * h * q);
   }
 
-  /// u1 = sqrt(q1) s, u2 = sqrt(q2) (c s + spread d).
-  Nested nested(double q1, double q2, double c, double delta) {
-    const double root1 = std::sqrt(q1), root2 = std::sqrt(q2);
-    const double spread = std::sqrt(std::max(0.0, delta * (2.0 - delta)));
+  /// Panels in s for averages over u1 = sqrt(q1) s and u2 = sqrt(q2) (c s + spread d), d averaged already: they halve
+  /// towards the kinks of phi(u1) and, down to the spread, towards where u2 passes one on average.
+  std::vector<double> outer_edges(double q1, double q2, double c, double spread) const {
+    const double root1 = std::sqrt(q1), root2 = std::fabs(c) * std::sqrt(q2);
     std::vector<double> centres, finest;
     for (const double k : centres_) {
       if (root1 > 0.0) {
         centres.push_back(k / root1);
         finest.push_back(0.5 / root1);
       }
-      if (std::fabs(c) * root2 > 0.0) {  // where u2 passes the kink on average
-        centres.push_back(k / (c * root2));
-        finest.push_back(std::min(0.5 / (std::fabs(c) * root2), 0.25 * std::max(spread, 1e-9) / std::fabs(c)));
+      if (root2 > 0.0) {
+        centres.push_back(std::copysign(k / root2, k * c));
+        finest.push_back(std::min(0.5 / root2, 0.25 * std::max(spread, 1e-9) / std::fabs(c)));
       }
     }
-    const Rule outer = panel_rule<pair_order>(graded_edges(centres, finest));
+    return graded_edges(centres, finest);
+  }
+
+  static double spread_of(double delta) { return std::sqrt(std::max(0.0, delta * (2.0 - delta))); }
+
+  /// The average over u2 given u1 in closed form; no deficit.
+  Nested smoothed(double q1, double q2, double c, double delta) {
+    const double spread = spread_of(delta);
+    const Rule rule = panel_rule<pair_order>(outer_edges(q1, q2, c, spread));
+    const std::int64_t n = rule.size();
+    x_.resize(n), f_.resize(n), g_.resize(n), h_.resize(n), h2_.resize(n);
+    for (std::int64_t i = 0; i < n; ++i) x_[i] = std::sqrt(q1) * rule.z[i];
+    phi_.value_and_derivative(x_.data(), n, f_.data(), g_.data());
+    for (std::int64_t i = 0; i < n; ++i) x_[i] = c * std::sqrt(q2) * rule.z[i];
+    phi_.smoothed(x_.data(), std::sqrt(q2) * spread, n, h_.data(), h2_.data());
+    const double *w = rule.w.data(), *f = f_.data(), *g = g_.data(), *h = h_.data(), *h2 = h2_.data();
+    return {sum(n, [=](auto i) { return w[i] * f[i] * h[i]; }), 0.0,
+            sum(n, [=](auto i) { return w[i] * g[i] * h2[i]; })};
+  }
+
+  /// D(delta) = q Int_0^delta E phi'phi' dt without cancellation; t = delta r^2, since a kink enters as sqrt(t).
+  double smoothed_deficit(double q, double delta) {
+    const auto& [nodes, weights] = gauss_legendre<pair_order>();
+    double total = 0.0;
+    for (int k = 0; k < pair_order; ++k) {
+      const double r = 0.5 * (1.0 + nodes[k]), t = delta * r * r;
+      total += weights[k] * r * smoothed(q, q, 1.0 - t, t).slope_product;
+    }
+    return q * delta * total;
+  }
+
+  /// u1 = sqrt(q1) s, u2 = sqrt(q2) (c s + spread d).
+  Nested nested(double q1, double q2, double c, double delta) {
+    const double root1 = std::sqrt(q1), root2 = std::sqrt(q2), spread = spread_of(delta);
+    const Rule outer = panel_rule<pair_order>(outer_edges(q1, q2, c, spread));
     const std::int64_t n = outer.size();
     std::vector<double> u1(n), f1(n), g1(n);
     for (std::int64_t i = 0; i < n; ++i) u1[i] = root1 * outer.z[i];
@@ -267,6 +320,7 @@ class Graded final : public Expectation {
       total.deficit += part.deficit;
       inner.z.clear(), inner.w.clear(), owner.clear();
     };
+    std::vector<double> centres, finest;
     for (std::int64_t i = 0; i < n; ++i) {
       if (outer.w[i] < 1e-19) continue;
       const double width = root2 * std::max(spread, 1e-9);
@@ -290,7 +344,7 @@ class Graded final : public Expectation {
   double series_q_ = -1.0, series_second_ = 0.0, refined_q_ = -1.0;
   Single refined_{};
   Rule refined_rule_;
-  std::vector<double> x_, f_, g_, h_;
+  std::vector<double> x_, f_, g_, h_, h2_;
 };
 
 }  // namespace meanfree

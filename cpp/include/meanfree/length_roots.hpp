@@ -24,16 +24,20 @@ struct Scale {
 class LengthTable {
  public:
   LengthTable(const Activation& phi, Expectation& average) {
-    const int below = (phi.user_defined ? 12 : 18) * per_decade, above = (phi.user_defined ? 8 : 12) * per_decade;
+    const int below = (phi.user_defined ? 12 : 18) * per_decade, above = (phi.user_defined ? 6 : 12) * per_decade;
     for (int j = -below; j <= above; ++j) q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
     one_ = below;
-    second_.resize(q_.size());
-    slope_.resize(q_.size());
-    average.length(q_.data(), static_cast<std::int64_t>(q_.size()), second_.data(), slope_.data());
     const double zero = 0.0;
     average.length(&zero, 1, &second_at_zero_, &slope_at_zero_);
-    final_slope_squared_ =
-        std::isnan(phi.final_slope_squared) ? second_.back() / q_.back() : phi.final_slope_squared;
+    final_slope_squared_ = final_length_slope_ = phi.final_slope_squared;
+    if (phi.user_defined) {
+      fill_while_possible(average);
+      final_slopes(average);
+    } else {
+      second_.resize(q_.size());
+      slope_.resize(q_.size());
+      average.length(q_.data(), static_cast<std::int64_t>(q_.size()), second_.data(), slope_.data());
+    }
   }
 
   int size() const { return static_cast<int>(q_.size()); }
@@ -41,7 +45,11 @@ class LengthTable {
   double q(int j) const { return q_[j]; }
   double second_at_zero() const { return second_at_zero_; }
   double slope_at_zero() const { return slope_at_zero_; }
+  /// Limits of E phi'^2 and of dE phi^2/dq as q -> inf, NaN where they are not known.
   double final_slope_squared() const { return final_slope_squared_; }
+  double final_length_slope() const { return final_length_slope_; }
+  /// Does the table end early, where the function cannot be averaged any more?
+  bool cut_short() const { return cut_short_; }
 
   /// V(q) - q and its derivative at grid point j.
   double excess(const Scale& s, int j) const { return s.gain() * second_[j] + s.bias - q_[j]; }
@@ -49,9 +57,44 @@ class LengthTable {
 
  private:
   static constexpr int per_decade = 6;
+
+  void fill_while_possible(Expectation& average) {
+    second_.assign(q_.size(), 0.0);
+    slope_.assign(q_.size(), 0.0);
+    for (std::size_t j = 0; j < q_.size(); ++j) {
+      try {
+        average.length(&q_[j], 1, &second_[j], &slope_[j]);
+      } catch (const NotConverged&) {
+        if (static_cast<int>(j) <= one_) throw;
+        cut_short_ = true;
+      }
+      if (cut_short_) {
+        q_.resize(j);
+        return;
+      }
+    }
+  }
+
+  /// A user's function: what the slopes have settled to at the end of the table, infinite if they still grow there.
+  void final_slopes(Expectation& average) {
+    const double top[2] = {0.1 * q_.back(), q_.back()};
+    double squared[2], length[2];
+    Moments m;
+    m.slope_squared = squared;
+    m.length_slope = length;
+    average.moments(top, 2, m);
+    const auto limit = [&](const double* at) {
+      if (at[1] > 2.0 * at[0]) return detail::infinity;
+      return !cut_short_ && std::fabs(at[1] - at[0]) <= 1e-3 * std::fabs(at[1]) + 1e-6 ? at[1] : std::nan("");
+    };
+    final_slope_squared_ = limit(squared);
+    final_length_slope_ = limit(length);
+  }
+
   std::vector<double> q_, second_, slope_;
   int one_ = 0;
-  double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0;
+  bool cut_short_ = false;
+  double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0, final_length_slope_ = 0.0;
 };
 
 /// An interval in which V(q) - q changes sign, and a first guess of the root.
@@ -203,7 +246,12 @@ class LengthRoots {
         }
       }
     }
-    return above_table(s, bracket) ? End::root : End::infinity;
+    if (above_table(s, bracket)) return End::root;
+    const int last = table_.size() - 1;
+    if (table_.cut_short() && table_.excess_slope(s, last) < 0.0)
+      throw NotConverged("no fixed point below q = " + std::to_string(table_.q(last)) +
+                         ", and beyond it the function is too rough to average");
+    return End::infinity;
   }
 
   End downwards(const Scale& s, Bracket& bracket) {
@@ -246,7 +294,8 @@ class LengthRoots {
   /// A root beyond the table, where E phi^2 grows like q: only if it grows slower than q / gain.
   bool above_table(const Scale& s, Bracket& bracket) {
     const int last = table_.size() - 1;
-    if (table_.excess(s, last) <= 0.0 || s.gain() * table_.final_slope_squared() > 1.0 - 1e-12) return false;
+    if (table_.excess(s, last) <= 0.0 || table_.cut_short()) return false;
+    if (!(s.gain() * table_.final_length_slope() <= 1.0 - 1e-12)) return false;
     double left = table_.q(last), right = 10.0 * left, slope;
     while (right < 1e100 && excess(s, right, slope) > 0.0) {
       left = right;
