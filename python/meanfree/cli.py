@@ -1,0 +1,407 @@
+"""The command line: ``meanfree report | audit | critical | phase | build-info``.
+
+Everything heavy is imported by the command that needs it, so that ``meanfree --help`` is quick.
+Exit codes: 0 fine, 1 wrong usage or input, 2 not converged, 3 a verdict failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from meanfree.ensemble import Ensemble
+    from meanfree.report.engine import Report
+
+FINE, WRONG, NOT_CONVERGED, DISAGREES, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="meanfree",
+    help="Mean-field theory and simulation of deep random networks.",
+    epilog="Exit codes: 0 fine, 1 wrong usage, 2 not converged, 3 a verdict failed, "
+    "130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Seed of all random numbers.", min=0)
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", help="Threads; all allowed cores by default.", min=1),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines on the way.")]
+SigmaB = Annotated[
+    float, typer.Option("--sigma-b", metavar="X", help="Standard deviation of the biases.")
+]
+Weights = Annotated[str, typer.Option("--weights", metavar="LAW", help="gaussian or orthogonal.")]
+
+
+def _print_json(data: Any) -> None:
+    from meanfree.report.page import plain
+
+    typer.echo(json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")] = Path(
+        "report"
+    ),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="CHAPTER", help="By number, figure or name; may be repeated."
+        ),
+    ] = None,
+    seed: Seed = 20170711,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Set the theory beside simulation; write report/index.html.
+
+    A number agrees if |theory - mean| <= 4 standard errors + the finite-width bound, which is
+    printed beside it. The exit code is 3 if one does not.
+    """
+    from meanfree import __version__, build_info
+    from meanfree._check import cores
+    from meanfree.report import engine, page, terminal
+
+    settings = engine.Settings(seed=seed, n_threads=cores(threads))
+    chapters = engine.choose(engine.load_chapters(), only or [])
+    out.mkdir(parents=True, exist_ok=True)
+    lines = terminal.Silence() if as_json or quiet else terminal.Terminal()
+    if isinstance(lines, terminal.Terminal):
+        many = "s" if settings.n_threads != 1 else ""
+        lines.heading(
+            f"meanfree {__version__} · {build_info()['isa']} · {settings.n_threads} thread{many}"
+            f" · seed {seed} · writing {out}/"
+        )
+    result = engine.run_report(chapters, settings, lines)
+    page.write(result, out)
+    if as_json:
+        _print_json(page.to_data(result))
+    else:
+        typer.echo(terminal.summary(result))
+        if not quiet:
+            typer.echo(f"open {out}/index.html      data: {out}/report.json")
+    return _report_code(result)
+
+
+def _report_code(result: Report) -> int:
+    for chapter in result.chapters:
+        if chapter.error is not None:
+            typer.echo(f"chapter {chapter.chapter.number} {chapter.status}", err=True)
+    if result.tally.n_disagreeing:
+        return DISAGREES
+    return max((_error_code(error) for error in result.errors), default=FINE)
+
+
+@app.command()
+def audit(
+    model: Annotated[
+        str, typer.Argument(help="FILE.py:FUNCTION; the function returns the torch model.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option("--data", metavar="DATA", help="digits, or a file: .npy, .npz (x, y) or .pt."),
+    ],
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="N", help="Independent draws of the weights.", min=2)
+    ] = 20,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Predict and measure q and the gradient of every layer of a torch model.
+
+    Says which phase the initialisation is in, whether gradients reach the first layers, and what
+    to do about it. The exit code is 3 if theory and measurement of a layer disagree.
+    """
+    from meanfree._command_audit import load_data, load_model
+    from meanfree.network import audit as audit_model
+
+    inputs, targets = load_data(data)
+    result = audit_model(
+        load_model(model),
+        inputs,
+        targets=targets,
+        n_samples=samples,
+        seed=seed,
+        n_threads=threads,
+        progress=False if quiet or as_json else None,
+    )
+    if out is not None:
+        _save_plot(result, out)
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        typer.echo(str(result.table()))
+    return DISAGREES if any(layer.verdict == "disagrees" for layer in result.layers) else FINE
+
+
+def _save_plot(result: Any, path: Path) -> None:
+    import matplotlib as mpl
+
+    from meanfree.report.style import STYLE, canvas
+
+    with mpl.rc_context(STYLE):
+        figure, ax = canvas()
+        result.plot(ax)
+        figure.savefig(path)
+
+
+# What torch.nn.init.calculate_gain recommends; orthogonal_ and kaiming_ take it as sigma_w.
+_TORCH_GAIN = {
+    "linear": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5.0 / 3.0,
+    "relu": math.sqrt(2.0),
+    "leaky_relu": math.sqrt(2.0 / (1.0 + 0.01**2)),
+    "selu": 0.75,
+}
+
+
+def _recipe(ensemble: Ensemble) -> str:
+    weight = f"{ensemble.sigma_w:.10g}"
+    if ensemble.weights == "orthogonal":
+        line = f"torch.nn.init.orthogonal_(layer.weight, gain={weight})"
+        note = "  # times sqrt(fan_out / fan_in) where the layer widens"
+    else:
+        line = f"torch.nn.init.normal_(layer.weight, std={weight} / math.sqrt(fan_in))"
+        note = ""
+    bias = (
+        f"normal_(layer.bias, std={ensemble.sigma_b:g})"
+        if ensemble.sigma_b
+        else "zeros_(layer.bias)"
+    )
+    return f"{line}{note}\ntorch.nn.init.{bias}"
+
+
+@app.command()
+def critical(
+    activation: Annotated[str, typer.Argument(help="tanh, relu, gelu, ...")],
+    sigma_b: SigmaB = 0.0,
+    weights: Weights = "gaussian",
+    as_json: Json = False,
+) -> int:
+    """Print the critical initialisation of an activation.
+
+    That is the sigma_w at which chi_1 = 1 for the given sigma_b.
+    """
+    import meanfree as mf
+
+    ensemble = mf.critical(activation, sigma_b, weights=weights)  # type: ignore[arg-type]
+    point = mf.fixed_point(ensemble)
+    gain = _TORCH_GAIN.get(activation)
+    torch_point = None if gain is None else mf.fixed_point(mf.Ensemble(activation, gain))
+    data = {
+        "activation": activation,
+        "weights": weights,
+        "sigma_w": ensemble.sigma_w,
+        "sigma_b": ensemble.sigma_b,
+        **_point(point),
+    }
+    if as_json:
+        if torch_point is not None:
+            data["torch_gain"] = {"sigma_w": gain, "sigma_b": 0.0, **_point(torch_point)}
+        _print_json(data)
+        return FINE
+    rows = [
+        ("ensemble", f"{activation}, {weights} weights"),
+        ("sigma_w", f"{ensemble.sigma_w:.10g}"),
+        ("sigma_b", f"{ensemble.sigma_b:.10g}"),
+        *_point_rows(point),
+    ]
+    rows += [
+        ("set it" if not i else "", line) for i, line in enumerate(_recipe(ensemble).split("\n"))
+    ]
+    if torch_point is not None:
+        rows.append(
+            (
+                "remark",
+                f"calculate_gain({activation!r}) = {gain:.4g} with sigma_b = 0 is "
+                f"{torch_point.phase}: chi_1 = {torch_point.chi_1:.4f}",
+            )
+        )
+    _print_pairs(rows)
+    return FINE
+
+
+_POINT_FIELDS = ("q", "c", "chi_1", "chi_2", "xi_q", "xi_c", "xi_gradient", "phase", "status")
+
+
+def _point(point: Any) -> dict[str, Any]:
+    return {name: getattr(point, name) for name in _POINT_FIELDS}
+
+
+def _point_rows(point: Any) -> list[tuple[str, str]]:
+    marks = {"q": "q*", "c": "c*"}
+    return [
+        (marks.get(name, name), value if isinstance(value, str) else f"{value:.10g}")
+        for name, value in _point(point).items()
+    ]
+
+
+def _axis(name: str, text: str) -> NDArray[np.float64]:
+    """Read ``1.3`` or ``low:high`` or ``low:high:count``."""
+    import numpy as np
+
+    try:
+        numbers = [float(part) for part in text.split(":")]
+        if len(numbers) == 1:
+            return np.array(numbers)
+        low, high = numbers[:2]
+        count = int(numbers[2]) if len(numbers) == 3 else 81
+    except ValueError:
+        numbers = []
+    if not (2 <= len(numbers) <= 3 and count >= 2 and math.isfinite(low) and low < high):
+        message = f"{name} must be a number, low:high or low:high:count, got {text!r}"
+        raise ValueError(message)
+    return np.linspace(low, high, count)
+
+
+@app.command()
+def phase(
+    activation: Annotated[str, typer.Argument(help="tanh, relu, gelu, ...")],
+    sigma_w: Annotated[
+        str,
+        typer.Option("--sigma-w", metavar="RANGE", help="A number, low:high or low:high:count."),
+    ] = "0.5:4",
+    sigma_b: Annotated[
+        str,
+        typer.Option("--sigma-b", metavar="RANGE", help="A number, low:high or low:high:count."),
+    ] = "0:2",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
+    ] = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Print a fixed point, or map the phases over a range.
+
+    With one number for each of sigma_w and sigma_b: the fixed point there. Otherwise the phases
+    over the grid of both.
+    """
+    import meanfree as mf
+
+    w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
+    if w.size == b.size == 1:
+        if out is not None:
+            message = "out needs a range of sigma_w or sigma_b to draw, got one point"
+            raise ValueError(message)
+        point = mf.fixed_point(mf.Ensemble(activation, float(w[0]), float(b[0])))
+        if as_json:
+            head = {"activation": activation, "sigma_w": w[0], "sigma_b": b[0]}
+            _print_json(head | _point(point))
+        else:
+            _print_pairs([("activation", activation), *_point_rows(point)])
+        return FINE
+    diagram = mf.phase_diagram(
+        activation, w, b, n_threads=threads, progress=False if quiet or as_json else None
+    )
+    if out is not None:
+        _save_plot(diagram, out)
+    if as_json:
+        fields = ("sigma_w", "sigma_b", "q", "c", "chi_1", "xi_q", "xi_c", "phase", "status")
+        _print_json({"activation": activation} | {name: getattr(diagram, name) for name in fields})
+    elif not quiet:
+        _print_phases(activation, diagram)
+        if out is not None:
+            typer.echo(f"figure  {out}")
+    return FINE
+
+
+def _print_phases(activation: str, diagram: Any) -> None:
+    """Print a map of letters, sigma_b upwards, and how much of the range each phase takes."""
+    import numpy as np
+
+    total = diagram.phase.size
+    names, counts = np.unique(diagram.phase, return_counts=True)
+    shares = ", ".join(f"{n} {c / total:.0%}" for n, c in zip(names, counts, strict=True))
+    n_w, n_b = diagram.phase.shape
+    columns = np.unique(np.linspace(0, n_w - 1, min(n_w, 61)).round().astype(int))
+    rows = np.unique(np.linspace(0, n_b - 1, min(n_b, 17)).round().astype(int))
+    letter = {"ordered": ".", "critical": "|", "chaotic": "#"}
+    typer.echo(f"{activation}: {shares}   (. ordered, # chaotic, | critical, x q diverges)")
+    for j in rows[::-1]:
+        line = "".join(
+            "x" if diagram.status[i, j] == "diverges" else letter.get(diagram.phase[i, j], "?")
+            for i in columns
+        )
+        typer.echo(f"{diagram.sigma_b[j]:>8.3g}  {line}")
+    low, high = f"{diagram.sigma_w[0]:g}", f"{diagram.sigma_w[-1]:g}"
+    typer.echo(f"sigma_b ^  {low}{'sigma_w':^{max(9, len(columns) - len(low) - len(high))}}{high}")
+
+
+@app.command("build-info")
+def build_info(as_json: Json = False) -> int:
+    """Print the version and how the core was compiled."""
+    import meanfree as mf
+
+    info = mf.build_info()
+    if as_json:
+        _print_json(info)
+    else:
+        _print_pairs([(name, str(value)) for name, value in info.items()])
+    return FINE
+
+
+def _error_code(error: BaseException) -> int:
+    from meanfree import ConvergenceError
+
+    return NOT_CONVERGED if isinstance(error, ConvergenceError) else WRONG
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        arguments = None if arguments is None else list(arguments)
+        code = command.main(arguments, prog_name="meanfree", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:
+        show = getattr(error, "show", None)
+        if show is not None:  # wrong usage, as typer found it
+            show()
+            return WRONG
+        text = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"meanfree: {text}", err=True)
+        return _error_code(error)
+    if code == INTERRUPTED:
+        typer.echo("meanfree: interrupted", err=True)
+    return int(code or FINE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""`meanfree report`: the theory beside simulation, chapter by chapter."""
