@@ -13,19 +13,21 @@ namespace meanfree {
 
 namespace {
 
-py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& sigma_b, double keep, int n_threads,
-                      const py::object& progress, bool correlations) {
+py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& sigma_b,
+                      double keep, int n_threads, const py::object& progress, bool correlations) {
   const Activation phi = to_activation(spec);
   const std::int64_t n = sigma_w.size();
-  if (sigma_b.size() != n) throw std::invalid_argument("sigma_w and sigma_b must have the same length");
+  if (sigma_b.size() != n)
+    throw std::invalid_argument("sigma_w and sigma_b must have the same length");
   py::dict result;
   const auto column = [&](const char* name) {
     Array values = new_array({n});
     result[name] = values;
     return values.mutable_data();
   };
-  const FixedPoints out{column("q"),     column("c"),           column("delta"),   column("chi_1"), column("chi_2"),
-                        column("chi_c"), column("length_slope"), column("q_error"), nullptr};
+  const FixedPoints out{column("q"),     column("c"),     column("delta"),        column("chi_1"),
+                        column("chi_2"), column("chi_c"), column("length_slope"), column("q_error"),
+                        nullptr};
   py::array_t<std::int8_t> status(n);
   std::int8_t* const status_data = status.mutable_data();
   result["status"] = status;
@@ -44,10 +46,12 @@ py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& 
                    for (std::int64_t i = k * block; i < end; i += lanes) {
                      pause.check();
                      const std::int64_t size = std::min(lanes, end - i);
-                     for (std::int64_t j = 0; j < size; ++j) scale[j] = {w[i + j] * w[i + j], b[i + j] * b[i + j], keep};
-                     solver.solve(scale.data(), size,
-                                  {out.q + i, out.c + i, out.delta + i, out.chi_1 + i, out.chi_2 + i, out.chi_c + i,
-                                   out.length_slope + i, out.q_error + i, status_data + i});
+                     for (std::int64_t j = 0; j < size; ++j)
+                       scale[j] = {w[i + j] * w[i + j], b[i + j] * b[i + j], keep};
+                     solver.solve(
+                         scale.data(), size,
+                         {out.q + i, out.c + i, out.delta + i, out.chi_1 + i, out.chi_2 + i,
+                          out.chi_c + i, out.length_slope + i, out.q_error + i, status_data + i});
                    }
                  },
                  [&](std::int64_t done) { poll(std::min(done * block, n)); });
@@ -65,7 +69,8 @@ Array length_roots(const py::tuple& spec, double sigma_w, double sigma_b, double
     const LengthTable table(phi, *average);
     const double slope_at_zero = scale.gain() * table.slope_at_zero();
     if (phi.family == Family::homogeneous) {
-      if (std::fabs(slope_at_zero - 1.0) > critical_tolerance && (slope_at_zero < 1.0 || scale.bias == 0.0)) {
+      if (std::fabs(slope_at_zero - 1.0) > critical_tolerance &&
+          (slope_at_zero < 1.0 || scale.bias == 0.0)) {
         q.push_back(std::fabs(scale.bias / (1.0 - slope_at_zero)));
         slope.push_back(slope_at_zero);
       }
@@ -78,8 +83,8 @@ Array length_roots(const py::tuple& spec, double sigma_w, double sigma_b, double
       const std::vector<Bracket> brackets = roots.all(scale);
       const std::vector<Scale> scales(brackets.size(), scale);
       std::vector<double> at(brackets.size()), slope_at(brackets.size());
-      roots.polish(scales.data(), brackets.data(), static_cast<std::int64_t>(brackets.size()), at.data(),
-                   slope_at.data());
+      roots.polish(scales.data(), brackets.data(), static_cast<std::int64_t>(brackets.size()),
+                   at.data(), slope_at.data());
       q.insert(q.end(), at.begin(), at.end());
       slope.insert(slope.end(), slope_at.begin(), slope_at.end());
     }
@@ -105,15 +110,16 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
     const py::gil_scoped_release release;
     const auto average = averages(phi);
     CriticalLine line(phi, *average);
-    for_each_block(n, 1,
-                   [&](std::int64_t i, Pause&) {
-                     const CriticalPoint point = line.at(b[i]);
-                     w[i] = point.sigma_w;
-                     at[i] = point.q;
-                     slope[i] = point.length_slope;
-                     is_stable[i] = point.stable;
-                   },
-                   poll);
+    for_each_block(
+        n, 1,
+        [&](std::int64_t i, Pause&) {
+          const CriticalPoint point = line.at(b[i]);
+          w[i] = point.sigma_w;
+          at[i] = point.q;
+          slope[i] = point.length_slope;
+          is_stable[i] = point.stable;
+        },
+        poll);
   }
   py::dict result;
   result["sigma_w"] = sigma_w;
@@ -126,9 +132,11 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
 }  // namespace
 
 void bind_fixed_point(py::module_& m) {
-  m.def("fixed_points", &fixed_points, py::arg("phi"), py::arg("sigma_w").noconvert(), py::arg("sigma_b").noconvert(),
-        py::arg("keep"), py::arg("n_threads"), py::arg("progress"), py::arg("correlations") = true);
-  m.def("length_roots", &length_roots, py::arg("phi"), py::arg("sigma_w"), py::arg("sigma_b"), py::arg("keep"));
+  m.def("fixed_points", &fixed_points, py::arg("phi"), py::arg("sigma_w").noconvert(),
+        py::arg("sigma_b").noconvert(), py::arg("keep"), py::arg("n_threads"), py::arg("progress"),
+        py::arg("correlations") = true);
+  m.def("length_roots", &length_roots, py::arg("phi"), py::arg("sigma_w"), py::arg("sigma_b"),
+        py::arg("keep"));
   m.def("critical_points", &critical_points, py::arg("phi"), py::arg("sigma_b").noconvert());
 }
 

@@ -1,5 +1,5 @@
-// Gaussian averages and fixed points of every built-in activation: run here under the sanitizers; their values are
-// tested in Python.
+// Gaussian averages and fixed points of every built-in activation: run here under the sanitizers;
+// their values are tested in Python.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -17,10 +17,11 @@ using namespace meanfree;
 namespace {
 
 const std::vector<std::pair<std::string, double>> names{
-    {"linear", 0.0}, {"relu", 0.0},      {"leaky_relu", 0.01}, {"shifted_relu", 1.0}, {"hard_tanh", 0.0},
-    {"tanh", 0.0},   {"erf", 0.0},       {"erf_scaled", 0.0},  {"sigmoid", 0.0},      {"gelu", 0.0},
-    {"silu", 0.0},   {"gelu_tanh", 0.0}, {"elu", 1.0},         {"selu", 0.0},         {"softplus", 0.0},
-    {"sin", 0.0},    {"arctan", 0.0}};
+    {"linear", 0.0},    {"relu", 0.0}, {"leaky_relu", 0.01}, {"shifted_relu", 1.0},
+    {"hard_tanh", 0.0}, {"tanh", 0.0}, {"erf", 0.0},         {"erf_scaled", 0.0},
+    {"sigmoid", 0.0},   {"gelu", 0.0}, {"silu", 0.0},        {"gelu_tanh", 0.0},
+    {"elu", 1.0},       {"selu", 0.0}, {"softplus", 0.0},    {"sin", 0.0},
+    {"arctan", 0.0}};
 
 }  // namespace
 
@@ -65,7 +66,7 @@ TEST_CASE("fixed points do not depend on threads and solve their equations") {
     const auto shared = averages(phi);
     const LengthTable table(phi, *shared);
     constexpr std::int64_t n = 6;
-    const Scale scale[n] = {{0.5, 0.01, 1.0}, {1.2, 0.0, 1.0},  {1.9, 0.3, 1.0},
+    const Scale scale[n] = {{0.5, 0.01, 1.0}, {1.2, 0.0, 1.0}, {1.9, 0.3, 1.0},
                             {3.0, 1.0, 0.9},  {0.0, 0.2, 1.0}, {16.0, 0.1, 1.0}};
     std::vector<std::vector<double>> runs;
     for (const int n_threads : {1, 3}) {
@@ -78,7 +79,8 @@ TEST_CASE("fixed points do not depend on threads and solve their equations") {
             FixedPointSolver solver(phi, table, *average);
             double* v = values.data() + i;
             solver.solve(scale + i, 1,
-                         {v, v + n, v + 2 * n, v + 3 * n, v + 4 * n, v + 5 * n, v + 6 * n, v + 7 * n, &status[i]});
+                         {v, v + n, v + 2 * n, v + 3 * n, v + 4 * n, v + 5 * n, v + 6 * n,
+                          v + 7 * n, &status[i]});
           },
           [](std::int64_t) {});
       for (std::int64_t i = 0; i < n; ++i) {

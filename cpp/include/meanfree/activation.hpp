@@ -1,5 +1,5 @@
-// Activations phi: value, first and second derivative as functions on arrays, kinks, and the facts about phi
-// that decide how a Gaussian average over it is computed.
+// Activations phi: value, first and second derivative as functions on arrays, kinks, and the facts
+// about phi that decide how a Gaussian average over it is computed.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -20,7 +20,8 @@ using ArrayFunction = std::function<void(const double* x, std::int64_t n, double
 using JetFunction = std::function<void(const double* x, std::int64_t n, double* y, double* dy)>;
 
 /// y[i] = E phi(m[i] + s z) and dy[i] = E phi'(m[i] + s z) for i < n, z ~ N(0, 1), s > 0.
-using SmoothFunction = std::function<void(const double* m, double s, std::int64_t n, double* y, double* dy)>;
+using SmoothFunction =
+    std::function<void(const double* m, double s, std::int64_t n, double* y, double* dy)>;
 
 /// How Gaussian averages over phi are computed (expectation.hpp).
 enum class Family {
@@ -38,17 +39,18 @@ struct Activation {
   double parameter = 0.0;
   Family family = Family::graded;
   ArrayFunction value, derivative, second_derivative;
-  JetFunction jet;          // value and derivative in one pass; empty: call both
-  SmoothFunction smoothed;  // graded: in closed form; empty: by quadrature
-  std::vector<double> kinks;    // where phi, phi' or phi'' jumps, ascending
-  bool odd = false;             // phi(-h) = -phi(h)
-  bool slope_jumps = false;     // phi' jumps somewhere: E phi''^2 is infinite
-  bool value_jumps = false;     // phi jumps somewhere: E phi'^2 is infinite
-  bool user_defined = false;    // the panels are refined until the averages settle
-  bool concave_length = false;  // E phi^2 / q falls with q: the length map has one fixed point q > 0 at most
-  double pole_distance = 0.0;   // analytic: distance of the nearest pole from the real axis
-  double low = 0.0, high = 0.0; // clip: the two bounds
-  double gain = 1.0;            // erf: phi = erf(gain h); homogeneous: the slope at h < 0
+  JetFunction jet;            // value and derivative in one pass; empty: call both
+  SmoothFunction smoothed;    // graded: in closed form; empty: by quadrature
+  std::vector<double> kinks;  // where phi, phi' or phi'' jumps, ascending
+  bool odd = false;           // phi(-h) = -phi(h)
+  bool slope_jumps = false;   // phi' jumps somewhere: E phi''^2 is infinite
+  bool value_jumps = false;   // phi jumps somewhere: E phi'^2 is infinite
+  bool user_defined = false;  // the panels are refined until the averages settle
+  bool concave_length =
+      false;  // E phi^2 / q falls with q: the length map has one fixed point q > 0 at most
+  double pole_distance = 0.0;    // analytic: distance of the nearest pole from the real axis
+  double low = 0.0, high = 0.0;  // clip: the two bounds
+  double gain = 1.0;             // erf: phi = erf(gain h); homogeneous: the slope at h < 0
   /// lim E phi^2 / q as q -> inf, (phi'(inf)^2 + phi'(-inf)^2) / 2; NaN: not known.
   double final_slope_squared = 0.0;
 
@@ -78,8 +80,9 @@ ArrayFunction loop(F f, double p = 0.0) {
   };
 }
 
-/// Wrap a scalar function of x that sets the value and the derivative. Here 1 - phi may be used for the derivative:
-/// exact to rounding of phi, not relative to itself, which is all that an average needs.
+/// Wrap a scalar function of x that sets the value and the derivative. Here 1 - phi may be used for
+/// the derivative: exact to rounding of phi, not relative to itself, which is all that an average
+/// needs.
 template <class F>
 JetFunction jet_loop(F f) {
   return [f](const double* x, std::int64_t n, double* y, double* dy) {
@@ -89,7 +92,8 @@ JetFunction jet_loop(F f) {
 }
 
 inline double gelu_tanh_argument(double x) {
-  return 1.5957691216057307117597842397375 * x * (1.0 + 0.044715 * x * x);  // 2 sqrt(2/pi) (x + 0.044715 x^3)
+  return 1.5957691216057307117597842397375 * x *
+         (1.0 + 0.044715 * x * x);  // 2 sqrt(2/pi) (x + 0.044715 x^3)
 }
 inline double gelu_tanh_argument_slope(double x) {
   return 1.5957691216057307117597842397375 * (1.0 + 0.134145 * x * x);
@@ -141,10 +145,12 @@ inline Activation error_function(double gain) {
   phi.gain = gain;
   phi.odd = true;
   phi.value = loop([](double x, double g) { return special::erf(g * x); }, gain);
-  phi.derivative =
-      loop([](double x, double g) { return g / half_sqrt_pi * special::exp(-g * g * x * x); }, gain);
+  phi.derivative = loop(
+      [](double x, double g) { return g / half_sqrt_pi * special::exp(-g * g * x * x); }, gain);
   phi.second_derivative = loop(
-      [](double x, double g) { return -2.0 * g * g * x * (g / half_sqrt_pi) * special::exp(-g * g * x * x); },
+      [](double x, double g) {
+        return -2.0 * g * g * x * (g / half_sqrt_pi) * special::exp(-g * g * x * x);
+      },
       gain);
   phi.concave_length = true;
   return phi;
@@ -169,8 +175,10 @@ inline Activation gelu() {
   Activation phi;
   phi.family = Family::gelu;
   phi.value = loop([](double x, double) { return x * special::normal_cdf(x); });
-  phi.derivative = loop([](double x, double) { return special::normal_cdf(x) + x * special::normal_pdf(x); });
-  phi.second_derivative = loop([](double x, double) { return (2.0 - x * x) * special::normal_pdf(x); });
+  phi.derivative =
+      loop([](double x, double) { return special::normal_cdf(x) + x * special::normal_pdf(x); });
+  phi.second_derivative =
+      loop([](double x, double) { return (2.0 - x * x) * special::normal_pdf(x); });
   phi.final_slope_squared = 0.5;
   return phi;
 }
@@ -197,7 +205,8 @@ inline Activation sigmoid() {
   phi.family = Family::analytic;
   phi.pole_distance = 3.141592653589793;
   phi.value = loop([](double x, double) { return special::sigmoid(x); });
-  phi.derivative = loop([](double x, double) { return special::sigmoid(x) * special::sigmoid(-x); });
+  phi.derivative =
+      loop([](double x, double) { return special::sigmoid(x) * special::sigmoid(-x); });
   phi.second_derivative = loop([](double x, double) {
     const double s = special::sigmoid(x), r = special::sigmoid(-x);
     return s * r * (r - s);
@@ -215,7 +224,8 @@ inline Activation softplus() {
   phi.pole_distance = 3.141592653589793;
   phi.value = loop([](double x, double) { return special::softplus(x); });
   phi.derivative = loop([](double x, double) { return special::sigmoid(x); });
-  phi.second_derivative = loop([](double x, double) { return special::sigmoid(x) * special::sigmoid(-x); });
+  phi.second_derivative =
+      loop([](double x, double) { return special::sigmoid(x) * special::sigmoid(-x); });
   phi.final_slope_squared = 0.5;
   phi.jet = jet_loop([](double x, double& y, double& dy) {
     y = special::softplus(x);
@@ -290,13 +300,17 @@ inline Activation arctangent() {
   return phi;
 }
 
-/// E[e^u; u < 0] for u ~ N(m, s^2): e^(m + s^2/2) P(z > y), y = (m + s^2) / s. For large y the two factors over- and
-/// underflow; there the tail probability is its asymptotic series, and the exponentials combine.
+/// E[e^u; u < 0] for u ~ N(m, s^2): e^(m + s^2/2) P(z > y), y = (m + s^2) / s. For large y the two
+/// factors over- and underflow; there the tail probability is its asymptotic series, and the
+/// exponentials combine.
 inline double exponential_below(double m, double s) {
-  const double y = (m + s * s) / s, bounded = y < 30.0 ? y : 30.0, inverse = 1.0 / (y > 30.0 ? y * y : 900.0);
+  const double y = (m + s * s) / s, bounded = y < 30.0 ? y : 30.0,
+               inverse = 1.0 / (y > 30.0 ? y * y : 900.0);
   const double exponent = m + 0.5 * s * s;
-  const double near = special::exp(exponent < 450.0 ? exponent : 450.0) * special::normal_cdf(-bounded);
-  const double series = 1.0 + inverse * (-1.0 + inverse * (3.0 + inverse * (-15.0 + inverse * 105.0)));
+  const double near =
+      special::exp(exponent < 450.0 ? exponent : 450.0) * special::normal_cdf(-bounded);
+  const double series =
+      1.0 + inverse * (-1.0 + inverse * (3.0 + inverse * (-15.0 + inverse * 105.0)));
   const double far = special::normal_pdf(m / s) / (y > 30.0 ? y : 30.0) * series;
   return y < 30.0 ? near : far;
 }
@@ -331,7 +345,8 @@ inline Activation exponential_linear(double alpha, double scale) {
   phi.smoothed = [alpha, scale](const double* m, double s, std::int64_t n, double* y, double* dy) {
     MEANFREE_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
-      const double ratio = m[i] / s, above = special::normal_cdf(ratio), below = special::normal_cdf(-ratio);
+      const double ratio = m[i] / s, above = special::normal_cdf(ratio),
+                   below = special::normal_cdf(-ratio);
       const double decaying = alpha * exponential_below(m[i], s);
       y[i] = scale * (m[i] * above + s * special::normal_pdf(ratio) + decaying - alpha * below);
       dy[i] = scale * (above + decaying);
@@ -343,7 +358,8 @@ inline Activation exponential_linear(double alpha, double scale) {
 
 }  // namespace detail
 
-/// The built-in activation of this name; parameter is negative_slope, shift or alpha where it has one.
+/// The built-in activation of this name; parameter is negative_slope, shift or alpha where it has
+/// one.
 inline Activation built_in_activation(const std::string& name, double parameter) {
   struct Entry {
     const char* name;
@@ -363,7 +379,8 @@ inline Activation built_in_activation(const std::string& name, double parameter)
       {"gelu_tanh", [](double) { return detail::gelu_tanh(); }},
       {"silu", [](double) { return detail::silu(); }},
       {"elu", [](double alpha) { return detail::exponential_linear(alpha, 1.0); }},
-      {"selu", [](double) { return detail::exponential_linear(detail::selu_alpha, detail::selu_scale); }},
+      {"selu",
+       [](double) { return detail::exponential_linear(detail::selu_alpha, detail::selu_scale); }},
       {"softplus", [](double) { return detail::softplus(); }},
       {"sin", [](double) { return detail::sine(); }},
       {"arctan", [](double) { return detail::arctangent(); }},

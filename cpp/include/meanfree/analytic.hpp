@@ -1,6 +1,8 @@
-// Gaussian averages of an analytic phi (tanh, sigmoid, silu, softplus, gelu_tanh, arctan): midpoint rules whose step
-// follows from the distance of the nearest pole, Mehler's series for |c| <= 0.9, and near c = 1 the rotated pair
-//     u = m +- e,  m = sqrt(q (1 - delta/2)) s,  e = sqrt(q delta/2) d,   s, d independent standard normals,
+// Gaussian averages of an analytic phi (tanh, sigmoid, silu, softplus, gelu_tanh, arctan): midpoint
+// rules whose step follows from the distance of the nearest pole, Mehler's series for |c| <= 0.9,
+// and near c = 1 the rotated pair
+//     u = m +- e,  m = sqrt(q (1 - delta/2)) s,  e = sqrt(q delta/2) d,   s, d independent standard
+//     normals,
 // where e is known without cancellation. Very long inputs (q > 1e3 or so) go to graded panels.
 #pragma once
 #include <algorithm>
@@ -38,7 +40,8 @@ class Analytic final : public Expectation {
     }
   }
 
-  void pair(const double* q, const double* delta, std::int64_t n, const PairAverages& out) override {
+  void pair(const double* q, const double* delta, std::int64_t n,
+            const PairAverages& out) override {
     for (std::int64_t i = 0; i < n; ++i) {
       const PairAverages to{out.product + i, out.deficit + i, out.slope_product + i};
       const double c = 1.0 - delta[i];
@@ -51,8 +54,8 @@ class Analytic final : public Expectation {
     }
   }
 
-  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n, double* product,
-                  double* slope_product) override {
+  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n,
+                  double* product, double* slope_product) override {
     for (std::int64_t i = 0; i < n; ++i) {
       const double spread = std::sqrt(std::max(0.0, (1.0 - c[i]) * (1.0 + c[i])));
       const int outer = level_of(std::max(std::sqrt(q1[i]), std::fabs(c[i]) * std::sqrt(q2[i])));
@@ -67,8 +70,9 @@ class Analytic final : public Expectation {
  private:
   static Moments shift(const Moments& m, std::int64_t i) {
     const auto at = [i](double* p) { return p == nullptr ? p : p + i; };
-    return {at(m.mean),          at(m.mean_slope),   at(m.second), at(m.slope_squared), at(m.curvature_squared),
-            at(m.length_slope), at(m.error)};
+    return {at(m.mean),          at(m.mean_slope),        at(m.second),
+            at(m.slope_squared), at(m.curvature_squared), at(m.length_slope),
+            at(m.error)};
   }
 
   /// The level of the midpoint rule for phi(scale z).
@@ -76,7 +80,8 @@ class Analytic final : public Expectation {
     return midpoint_level(phi_.pole_distance / std::max(scale, 1e-3), wave);
   }
 
-  /// The rule over all z, or over z > 0 for an odd phi, whose averages here are all of even functions.
+  /// The rule over all z, or over z > 0 for an odd phi, whose averages here are all of even
+  /// functions.
   const Rule& nodes(int level) {
     if (phi_.odd) return midpoint_rule(level);
     if (level != level_) {
@@ -99,17 +104,20 @@ class Analytic final : public Expectation {
     for (std::int64_t i = 0; i < n; ++i) x_[i] = root * z[i];
     const double* f = f_.data();
     const double* g = g_.data();
-    const bool slopes = out.mean_slope != nullptr || out.slope_squared != nullptr || out.length_slope != nullptr;
+    const bool slopes =
+        out.mean_slope != nullptr || out.slope_squared != nullptr || out.length_slope != nullptr;
     if (slopes)
       phi_.value_and_derivative(x_.data(), n, f_.data(), g_.data());
     else
       phi_.value(x_.data(), n, f_.data());
-    if (out.mean != nullptr) *out.mean = phi_.odd ? 0.0 : sum(n, [=](auto i) { return w[i] * f[i]; });
+    if (out.mean != nullptr)
+      *out.mean = phi_.odd ? 0.0 : sum(n, [=](auto i) { return w[i] * f[i]; });
     if (out.second != nullptr) *out.second = sum(n, [=](auto i) { return w[i] * f[i] * f[i]; });
     if (out.error != nullptr) *out.error = 1e-15;
     if (slopes) {
       if (out.mean_slope != nullptr) *out.mean_slope = sum(n, [=](auto i) { return w[i] * g[i]; });
-      if (out.slope_squared != nullptr) *out.slope_squared = sum(n, [=](auto i) { return w[i] * g[i] * g[i]; });
+      if (out.slope_squared != nullptr)
+        *out.slope_squared = sum(n, [=](auto i) { return w[i] * g[i] * g[i]; });
       if (out.length_slope != nullptr)
         *out.length_slope = sum(n, [=](auto i) { return w[i] * z[i] * f[i] * g[i]; }) / root;
     }
@@ -143,7 +151,8 @@ class Analytic final : public Expectation {
 
   /// Near c = 1 and, with the roles of s and d exchanged, near c = -1.
   void rotated_pair(double q, double delta, const PairAverages& out) {
-    const double root = std::sqrt(q), scale_m = root * std::sqrt(1.0 - 0.5 * delta), scale_e = root * std::sqrt(0.5 * delta);
+    const double root = std::sqrt(q), scale_m = root * std::sqrt(1.0 - 0.5 * delta),
+                 scale_e = root * std::sqrt(0.5 * delta);
     // an integrand even in s and d for odd phi, even in d for any phi
     const Rule& rule_m = nodes(level_of(scale_m));
     const Rule& rule_e = midpoint_rule(level_of(scale_e));
@@ -163,7 +172,8 @@ class Analytic final : public Expectation {
         mean_slope(rule_m, scale_m, e);
         deficit += rule_e.w[j] * 2.0 * e * e * sum(n, [=](auto i) { return w[i] * f2[i] * f2[i]; });
       } else {
-        deficit += rule_e.w[j] * 0.5 * sum(n, [=](auto i) { return w[i] * (f[i] - f2[i]) * (f[i] - f2[i]); });
+        deficit += rule_e.w[j] * 0.5 *
+                   sum(n, [=](auto i) { return w[i] * (f[i] - f2[i]) * (f[i] - f2[i]); });
       }
     }
     if (q != second_q_) {
@@ -176,7 +186,9 @@ class Analytic final : public Expectation {
     *out.slope_product = slope;
   }
 
-  void resize(std::int64_t n) { x_.resize(n), f_.resize(n), g_.resize(n), f2_.resize(n), g2_.resize(n); }
+  void resize(std::int64_t n) {
+    x_.resize(n), f_.resize(n), g_.resize(n), f2_.resize(n), g2_.resize(n);
+  }
 
   void evaluate_at(const Rule& rule, double scale, double offset, std::vector<double>& value,
                    std::vector<double>& derivative) {

@@ -1,6 +1,7 @@
 // Closed forms of the Gaussian averages: homogeneous (relu, leaky_relu, linear), erf, sin and gelu.
-// Written as scalar functions without branches, so that loops over them are vectorised over q and delta.
-// Sources: arc-cosine kernel (Cho, Saul 2009), arc-sine kernel (Williams 1997); the others by Price's theorem.
+// Written as scalar functions without branches, so that loops over them are vectorised over q and
+// delta. Sources: arc-cosine kernel (Cho, Saul 2009), arc-sine kernel (Williams 1997); the others
+// by Price's theorem.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -40,18 +41,22 @@ struct HomogeneousForm {
   Pair pair(double q, double delta) const {
     const double b = (1.0 - a) * (1.0 - a), c = 1.0 - delta;
     const double gap = delta < 1.0 ? delta : 2.0 - delta;  // 1 - |c|
-    const double small = 2.0 * special::asin(std::sqrt(0.5 * gap)), t = delta < 1.0 ? small : pi - small;
+    const double small = 2.0 * special::asin(std::sqrt(0.5 * gap)),
+                 t = delta < 1.0 ? small : pi - small;
     const double sine = std::sqrt(delta * (2.0 - delta)), square = small * small;
     // sin t - t cos t for the angle t or pi - t below pi / 2, by its series below 0.5
     const double series =
         small * square *
         (1.0 / 3 +
-         square * (-1.0 / 30 + square * (1.0 / 840 + square * (-1.0 / 45360 + square * (1.0 / 3991680 +
-                                                                          square * (-1.0 / 518918400))))));
+         square * (-1.0 / 30 +
+                   square * (1.0 / 840 +
+                             square * (-1.0 / 45360 +
+                                       square * (1.0 / 3991680 + square * (-1.0 / 518918400))))));
     const double arc = small < 0.5 ? series : sine - small * (1.0 - gap);
-    const double near = delta < 1.0 ? arc : sine - t * c, far = delta < 1.0 ? sine + (pi - t) * c : arc;
-    return {q * (b * far / (2.0 * pi) + a * c), q * (b * (pi * delta - near) / (2.0 * pi) + a * delta),
-            b * (pi - t) / (2.0 * pi) + a};
+    const double near = delta < 1.0 ? arc : sine - t * c,
+                 far = delta < 1.0 ? sine + (pi - t) * c : arc;
+    return {q * (b * far / (2.0 * pi) + a * c),
+            q * (b * (pi * delta - near) / (2.0 * pi) + a * delta), b * (pi - t) / (2.0 * pi) + a};
   }
 
   Cross cross(double q1, double q2, double c) const {
@@ -76,24 +81,30 @@ struct ErfForm {
   }
 
   Pair pair(double q, double delta) const {
-    const double Q = g * g * q, wide = 1.0 + 2.0 * Q, x = 2.0 * Q / wide, root = std::sqrt(1.0 + 4.0 * Q) / wide;
+    const double Q = g * g * q, wide = 1.0 + 2.0 * Q, x = 2.0 * Q / wide,
+                 root = std::sqrt(1.0 + 4.0 * Q) / wide;
     const double c = 1.0 - delta, y = x * c;
     const double root_y = std::sqrt(root * root + x * x * delta * (2.0 - delta));
     const double product = special::atan(y / root_y);
-    const double sine = x * x * delta * (2.0 - delta) / std::max(x * root_y + std::fabs(y) * root, 1e-300);
+    const double sine =
+        x * x * delta * (2.0 - delta) / std::max(x * root_y + std::fabs(y) * root, 1e-300);
     const double cosine = root * root_y + x * y;
     const double near = special::atan(sine / std::max(cosine, 1e-300));
     const double far = special::atan(x / root) - product;
-    return {2.0 / pi * product, 2.0 / pi * (c > 0.0 ? near : far), 4.0 / pi * g * g / (wide * root_y)};
+    return {2.0 / pi * product, 2.0 / pi * (c > 0.0 ? near : far),
+            4.0 / pi * g * g / (wide * root_y)};
   }
 
   Cross cross(double q1, double q2, double c) const {
     const double a = 1.0 + 2.0 * g * g * q1, b = 1.0 + 2.0 * g * g * q2;
-    const double x = (2.0 * g * g * std::sqrt(q1) / std::sqrt(a)) * (std::sqrt(q2) / std::sqrt(b)) * c;
+    const double x =
+        (2.0 * g * g * std::sqrt(q1) / std::sqrt(a)) * (std::sqrt(q2) / std::sqrt(b)) * c;
     // 1 - x^2 = (1 + 2 Q1 + 2 Q2 + 4 Q1 Q2 (1 - c^2)) / (a b), Q = g^2 q
     const double Q1 = g * g * q1, Q2 = g * g * q2;
-    const double rest = (1.0 + 2.0 * (Q1 + Q2)) / a / b + (2.0 * Q1 / a) * (2.0 * Q2 / b) * (1.0 - c) * (1.0 + c);
-    return {2.0 / pi * special::atan(x / std::sqrt(rest)), 4.0 / pi * g * g / std::sqrt(a) / std::sqrt(b) / std::sqrt(rest)};
+    const double rest =
+        (1.0 + 2.0 * (Q1 + Q2)) / a / b + (2.0 * Q1 / a) * (2.0 * Q2 / b) * (1.0 - c) * (1.0 + c);
+    return {2.0 / pi * special::atan(x / std::sqrt(rest)),
+            4.0 / pi * g * g / std::sqrt(a) / std::sqrt(b) / std::sqrt(rest)};
   }
 };
 
@@ -109,8 +120,8 @@ struct SineForm {
     // sinh q - sinh q c = 2 cosh(q (2 - delta) / 2) sinh(q delta / 2)
     const double c = 1.0 - delta;
     const double small = 0.5 * far * special::expm1(std::min(2.0 * q * c, 700.0));
-    return {std::fabs(q * c) < 0.5 ? small : 0.5 * (near - far), -0.5 * special::expm1(-q * delta) * (1.0 + far),
-            0.5 * (near + far)};
+    return {std::fabs(q * c) < 0.5 ? small : 0.5 * (near - far),
+            -0.5 * special::expm1(-q * delta) * (1.0 + far), 0.5 * (near + far)};
   }
 
   Cross cross(double q1, double q2, double c) const {
@@ -128,7 +139,8 @@ struct SineForm {
 /// E phi phi = p (1/4 + asin(p / sqrt A) / (2 pi)) + (q^2 + p^2 k) / (2 pi R).
 struct GeluForm {
   Single single(double q) const {
-    const double R = std::sqrt(1.0 + 2.0 * q), wide = 1.0 + q, angle = special::atan(q / R) / (2.0 * pi);
+    const double R = std::sqrt(1.0 + 2.0 * q), wide = 1.0 + q,
+                 angle = special::atan(q / R) / (2.0 * pi);
     const double v = q / (1.0 + 2.0 * q), tail = q / (wide * R);
     return {q * 0.39894228040143268 / std::sqrt(wide),
             0.5,
@@ -152,13 +164,15 @@ struct GeluForm {
         p * (0.25 + angle1 / (2.0 * pi)) + q * q * (1.0 + c * c * k) / (2.0 * pi * R1);
     const double deficit =
         0.25 * q * delta + (q * difference + q * delta * angle1 +
-                            q * q * turn * (1.0 + k * R0 * R1) / (R0 * R1 * (R0 + R1))) / (2.0 * pi);
+                            q * q * turn * (1.0 + k * R0 * R1) / (R0 * R1 * (R0 + R1))) /
+                               (2.0 * pi);
     return {product, deficit, slope(q, q, p, R1, angle1)};
   }
 
   Cross cross(double q1, double q2, double c) const {
     const double p = std::sqrt(q1) * std::sqrt(q2) * c;
-    const double R = std::sqrt(1.0 + q1 + q2 + q1 * q2 * (1.0 - c) * (1.0 + c)), angle = special::atan(p / R);
+    const double R = std::sqrt(1.0 + q1 + q2 + q1 * q2 * (1.0 - c) * (1.0 + c)),
+                 angle = special::atan(p / R);
     const double k = 1.0 - q1 / (1.0 + q1) - q2 / (1.0 + q2);
     return {p * (0.25 + angle / (2.0 * pi)) + q1 * q2 * (1.0 + c * c * k) / (2.0 * pi * R),
             slope(q1, q2, p, R, angle)};
@@ -187,7 +201,7 @@ class ClosedForm final : public Expectation {
   }
 
   void moments(const double* q, std::int64_t n, const Moments& out) override {
-    const auto fill = [&](double* to, double Single::*member) {
+    const auto fill = [&](double* to, double Single::* member) {
       if (to == nullptr) return;
       for (std::int64_t i = 0; i < n; ++i) to[i] = form_.single(q[i]).*member;
     };
@@ -200,7 +214,8 @@ class ClosedForm final : public Expectation {
     if (out.error != nullptr) std::fill(out.error, out.error + n, closed_form_error);
   }
 
-  void pair(const double* q, const double* delta, std::int64_t n, const PairAverages& out) override {
+  void pair(const double* q, const double* delta, std::int64_t n,
+            const PairAverages& out) override {
     for (std::int64_t i = 0; i < n; ++i) {
       const Pair at = form_.pair(q[i], delta[i]);
       out.product[i] = at.product;
@@ -209,8 +224,8 @@ class ClosedForm final : public Expectation {
     }
   }
 
-  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n, double* product,
-                  double* slope_product) override {
+  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n,
+                  double* product, double* slope_product) override {
     for (std::int64_t i = 0; i < n; ++i) {
       const Cross at = form_.cross(q1[i], q2[i], c[i]);
       product[i] = at.product;

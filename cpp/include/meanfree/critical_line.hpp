@@ -1,6 +1,7 @@
 // The critical line chi_1 = 1, parametrised by the length q of its fixed point:
 //     sigma_w^2(q) = 1 / E phi'^2,   sigma_b^2(q) = q - E phi^2 / E phi'^2,
-// so that a given sigma_b is one equation in q. A point is reached by the length map only if V'(q) < 1 there.
+// so that a given sigma_b is one equation in q. A point is reached by the length map only if V'(q)
+// < 1 there.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -19,7 +20,8 @@ struct CriticalPoint {
 class CriticalLine {
  public:
   CriticalLine(const Activation& phi, Expectation& average) : phi_(phi), average_(average) {
-    for (int j = -8 * per_decade; j <= 8 * per_decade; ++j) q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
+    for (int j = -8 * per_decade; j <= 8 * per_decade; ++j)
+      q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
     const std::int64_t n = static_cast<std::int64_t>(q_.size());
     std::vector<double> second(n), slope(n);
     Moments m;
@@ -68,7 +70,8 @@ class CriticalLine {
     return at;
   }
 
-  /// The end q = 0 of the line, for phi(0) = 0. V' = 1 there: what counts is the side from which V' comes.
+  /// The end q = 0 of the line, for phi(0) = 0. V' = 1 there: what counts is the side from which V'
+  /// comes.
   CriticalPoint at_zero() {
     const At zero = averages_at(0.0);
     if (zero.second != 0.0 || !(zero.slope > 0.0)) return none();
@@ -83,14 +86,18 @@ class CriticalLine {
     At at{};
     for (int step = 0; step < 200 && right - left > 4e-16 * right; ++step) {
       double q = 0.5 * (left + right);
-      if (step % 3 != 0 && f_left * f_right < 0.0) q = left - f_left * (right - left) / (f_right - f_left);
+      if (step % 3 != 0 && f_left * f_right < 0.0)
+        q = left - f_left * (right - left) / (f_right - f_left);
       if (!(q > left && q < right)) q = 0.5 * (left + right);
       if (!(q > left && q < right)) break;
       at = averages_at(q);
       const double f = q - at.second / at.slope - bias;
-      if (f == 0.0) left = right = q;
-      else if ((f < 0.0) == rises) left = q, f_left = f;
-      else right = q, f_right = f;
+      if (f == 0.0)
+        left = right = q;
+      else if ((f < 0.0) == rises)
+        left = q, f_left = f;
+      else
+        right = q, f_right = f;
     }
     const double q = 0.5 * (left + right);
     at = averages_at(q);

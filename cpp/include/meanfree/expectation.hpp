@@ -18,8 +18,9 @@ struct Moments {
 
 /// Averages over two inputs of equal length, arrays of n values.
 struct PairAverages {
-  double* product;        // E phi(u1) phi(u2)
-  double* deficit;        // E phi^2 - E phi(u1) phi(u2) = E (phi(u1) - phi(u2))^2 / 2, without cancellation
+  double* product;  // E phi(u1) phi(u2)
+  double*
+      deficit;  // E phi^2 - E phi(u1) phi(u2) = E (phi(u1) - phi(u2))^2 / 2, without cancellation
   double* slope_product;  // E phi'(u1) phi'(u2)
 };
 
@@ -34,11 +35,12 @@ class Expectation {
   virtual void moments(const double* q, std::int64_t n, const Moments& out) = 0;
 
   /// delta in [0, 2].
-  virtual void pair(const double* q, const double* delta, std::int64_t n, const PairAverages& out) = 0;
+  virtual void pair(const double* q, const double* delta, std::int64_t n,
+                    const PairAverages& out) = 0;
 
   /// E phi(u1) phi(u2) and E phi'(u1) phi'(u2) for any two variances and correlation c.
-  virtual void covariance(const double* q1, const double* q2, const double* c, std::int64_t n, double* product,
-                          double* slope_product) = 0;
+  virtual void covariance(const double* q1, const double* q2, const double* c, std::int64_t n,
+                          double* product, double* slope_product) = 0;
 
   /// How many q are best treated in one call.
   virtual std::int64_t lanes() const { return 1; }

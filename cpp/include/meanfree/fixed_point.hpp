@@ -1,8 +1,11 @@
-// The fixed point that iteration of the mean-field maps from q = 1 reaches (Poole et al. 2016; Schoenholz et al. 2017):
-//     q* = V(q*),   chi_1 = sigma_w^2 E phi'^2,   chi_2 = sigma_w^2 E phi''^2,   c* = C(c*),   chi_c = C'(c*).
+// The fixed point that iteration of the mean-field maps from q = 1 reaches (Poole et al. 2016;
+// Schoenholz et al. 2017):
+//     q* = V(q*),   chi_1 = sigma_w^2 E phi'^2,   chi_2 = sigma_w^2 E phi''^2,   c* = C(c*), chi_c
+//     = C'(c*).
 // c* is found through delta = 1 - c: with D(delta) = E phi^2 - E phi(u1) phi(u2) its map is
 //     delta' = (sigma_w^2 D(delta) + (1/keep - 1) sigma_w^2 E phi^2) / q*,
-// and delta' / delta falls with delta (C is convex), so that delta' / delta = 1 has one root delta > 0 if chi_1 > 1.
+// and delta' / delta falls with delta (C is convex), so that delta' / delta = 1 has one root delta
+// > 0 if chi_1 > 1.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -13,7 +16,12 @@
 
 namespace meanfree {
 
-enum class Status : std::int8_t { converged = 0, marginal = 1, diverges = 2, collapsed_to_zero = 3 };
+enum class Status : std::int8_t {
+  converged = 0,
+  marginal = 1,
+  diverges = 2,
+  collapsed_to_zero = 3
+};
 
 /// Arrays of n values.
 struct FixedPoints {
@@ -21,12 +29,14 @@ struct FixedPoints {
   std::int8_t* status;
 };
 
-inline constexpr double critical_tolerance = 1e-12;  // |slope - 1| that counts as marginal or critical
+inline constexpr double critical_tolerance =
+    1e-12;  // |slope - 1| that counts as marginal or critical
 
 class FixedPointSolver {
  public:
   /// Without `correlations` c, delta, chi_c and chi_2 are left NaN.
-  FixedPointSolver(const Activation& phi, const LengthTable& table, Expectation& average, bool correlations = true)
+  FixedPointSolver(const Activation& phi, const LengthTable& table, Expectation& average,
+                   bool correlations = true)
       : phi_(phi),
         table_(table),
         average_(average),
@@ -72,11 +82,12 @@ class FixedPointSolver {
       }
     }
     std::vector<double> q(where.size()), slope(where.size());
-    roots_.polish(scales.data(), brackets.data(), static_cast<std::int64_t>(where.size()), q.data(), slope.data());
+    roots_.polish(scales.data(), brackets.data(), static_cast<std::int64_t>(where.size()), q.data(),
+                  slope.data());
     for (std::size_t k = 0; k < where.size(); ++k) {
       if (slope[k] < -1.0 - 1e-6)
-        throw NotConverged("the length map oscillates: its slope at the fixed point q = " + std::to_string(q[k]) +
-                           " is " + std::to_string(slope[k]));
+        throw NotConverged("the length map oscillates: its slope at the fixed point q = " +
+                           std::to_string(q[k]) + " is " + std::to_string(slope[k]));
       set(out, where[k], q[k], Status::converged);
     }
   }
@@ -85,11 +96,13 @@ class FixedPointSolver {
   void homogeneous_length(const Scale& s, std::int64_t i, const FixedPoints& out) const {
     const double slope = s.gain() * phi_.final_slope_squared;
     if (std::fabs(slope - 1.0) <= critical_tolerance)
-      set(out, i, s.bias > 0.0 ? detail::infinity : 1.0, s.bias > 0.0 ? Status::diverges : Status::marginal);
+      set(out, i, s.bias > 0.0 ? detail::infinity : 1.0,
+          s.bias > 0.0 ? Status::diverges : Status::marginal);
     else if (slope > 1.0)
       set(out, i, detail::infinity, Status::diverges);
     else
-      set(out, i, s.bias / (1.0 - slope), s.bias > 0.0 ? Status::converged : Status::collapsed_to_zero);
+      set(out, i, s.bias / (1.0 - slope),
+          s.bias > 0.0 ? Status::converged : Status::collapsed_to_zero);
   }
 
   void slopes(const Scale* scale, std::int64_t n, const FixedPoints& out) {
@@ -115,7 +128,8 @@ class FixedPointSolver {
         out.status[i] = static_cast<std::int8_t>(Status::marginal);
       const bool isolated = out.q[i] > 0.0 && std::isfinite(out.q[i]);
       out.q_error[i] = isolated ? out.q[i] * (error[i] + 4e-16) / std::max(distance, 1e-16) : 0.0;
-      if (phi_.family == Family::homogeneous && distance <= critical_tolerance) out.q_error[i] = 0.0;
+      if (phi_.family == Family::homogeneous && distance <= critical_tolerance)
+        out.q_error[i] = 0.0;
     }
   }
 
@@ -136,8 +150,8 @@ class FixedPointSolver {
     for (std::int64_t i = 0; i < n; ++i) {
       out.c[i] = out.delta[i] = out.chi_c[i] = nan;
       if (!with_correlations_ || !(out.q[i] > 0.0) || !std::isfinite(out.q[i])) continue;
-      const bool ordered =
-          scale[i].weight == 0.0 || (scale[i].keep == 1.0 && out.chi_1[i] <= 1.0 + critical_tolerance);
+      const bool ordered = scale[i].weight == 0.0 ||
+                           (scale[i].keep == 1.0 && out.chi_1[i] <= 1.0 + critical_tolerance);
       if (ordered) {
         out.c[i] = 1.0;
         out.delta[i] = 0.0;
@@ -155,7 +169,8 @@ class FixedPointSolver {
         q[k] = out.q[open[k].i];
         delta[k] = out.delta[open[k].i];
       }
-      average_.pair(q.data(), delta.data(), static_cast<std::int64_t>(m), {product.data(), deficit.data(), slope.data()});
+      average_.pair(q.data(), delta.data(), static_cast<std::int64_t>(m),
+                    {product.data(), deficit.data(), slope.data()});
       std::size_t kept = 0;
       for (std::size_t k = 0; k < m; ++k) {
         Search at = open[k];
@@ -169,7 +184,8 @@ class FixedPointSolver {
         if (!(next >= at.low && next <= at.high))
           next = at.low > 0.0 ? std::sqrt(at.low * at.high) : 0.1 * at.high;
         const double move = std::fabs(next - delta[k]);
-        const bool done = move <= 4e-16 * next || at.close || (move < 1e-6 * next && move >= 0.5 * at.previous);
+        const bool done =
+            move <= 4e-16 * next || at.close || (move < 1e-6 * next && move >= 0.5 * at.previous);
         at.close = move < 1e-9 * next;  // quadratic convergence: one more step is the last
         at.previous = move;
         out.delta[at.i] = next;
@@ -184,8 +200,9 @@ class FixedPointSolver {
   double first_guess(const Scale& s, std::int64_t i, const FixedPoints& out) const {
     if (phi_.odd && s.bias == 0.0) return 1.0;  // c* = 0 exactly
     const double dropped = (1.0 / s.keep - 1.0) * s.weight * second_[i] / out.q[i];
-    const double near = dropped > 0.0 ? dropped / (1.0 - out.chi_1[i])  // dropout against contraction
-                                      : 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
+    const double near = dropped > 0.0
+                            ? dropped / (1.0 - out.chi_1[i])  // dropout against contraction
+                            : 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
     return near > 0.0 && near < 0.3 ? near : 1.0;
   }
 

@@ -1,7 +1,8 @@
-// Gaussian averages of a phi that is smooth between known kinks: Gauss-Legendre panels whose width halves towards the
-// kinks (or towards 0 when there are none), so that the cost grows like log q. Over two inputs the inner average runs
-// over u2 given u1; it is smooth in u1 on the scale of the spread of u2, towards which the outer panels halve.
-// For a user's function the panels of the averages over one input are halved until these settle.
+// Gaussian averages of a phi that is smooth between known kinks: Gauss-Legendre panels whose width
+// halves towards the kinks (or towards 0 when there are none), so that the cost grows like log q.
+// Over two inputs the inner average runs over u2 given u1; it is smooth in u1 on the scale of the
+// spread of u2, towards which the outer panels halve. For a user's function the panels of the
+// averages over one input are halved until these settle.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -40,7 +41,8 @@ class Graded final : public Expectation {
       if (out.mean != nullptr) out.mean[i] = at.mean;
       if (out.mean_slope != nullptr) out.mean_slope[i] = at.mean_slope;
       if (out.second != nullptr) out.second[i] = at.second;
-      if (out.slope_squared != nullptr) out.slope_squared[i] = phi_.value_jumps ? detail::infinity : at.slope_squared;
+      if (out.slope_squared != nullptr)
+        out.slope_squared[i] = phi_.value_jumps ? detail::infinity : at.slope_squared;
       if (out.curvature_squared != nullptr)
         out.curvature_squared[i] = phi_.slope_jumps ? detail::infinity : at.curvature_squared;
       if (out.length_slope != nullptr) out.length_slope[i] = at.length_slope;
@@ -48,7 +50,8 @@ class Graded final : public Expectation {
     }
   }
 
-  void pair(const double* q, const double* delta, std::int64_t n, const PairAverages& out) override {
+  void pair(const double* q, const double* delta, std::int64_t n,
+            const PairAverages& out) override {
     for (std::int64_t i = 0; i < n; ++i) {
       const double c = 1.0 - delta[i];
       if (q[i] == 0.0 || delta[i] == 0.0) {
@@ -68,16 +71,18 @@ class Graded final : public Expectation {
         const Nested at = nested(q[i], q[i], c, delta[i]);
         out.product[i] = at.product;
         out.deficit[i] = at.deficit;
-        out.slope_product[i] = phi_.value_jumps ? slope_of_product(q[i], c, delta[i]) : at.slope_product;
+        out.slope_product[i] =
+            phi_.value_jumps ? slope_of_product(q[i], c, delta[i]) : at.slope_product;
       }
     }
   }
 
-  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n, double* product,
-                  double* slope_product) override {
+  void covariance(const double* q1, const double* q2, const double* c, std::int64_t n,
+                  double* product, double* slope_product) override {
     for (std::int64_t i = 0; i < n; ++i) {
       const bool closed = phi_.smoothed && std::fabs(c[i]) < 1.0 && q2[i] > 0.0;
-      const Nested at = closed ? smoothed(q1[i], q2[i], c[i], 1.0 - c[i]) : nested(q1[i], q2[i], c[i], 1.0 - c[i]);
+      const Nested at = closed ? smoothed(q1[i], q2[i], c[i], 1.0 - c[i])
+                               : nested(q1[i], q2[i], c[i], 1.0 - c[i]);
       product[i] = at.product;
       slope_product[i] = at.slope_product;
     }
@@ -108,8 +113,9 @@ class Graded final : public Expectation {
     // dE phi^2/dq = E[phi'^2 + phi phi'']: a jump d of phi' at 0 adds phi(0) d n(0) / sqrt(q)
     const double bend = f[0] == 0.0 ? 0.0 : f[0] * 0.5 * (h[1] + h[2]);
     const double jump = g[2] - g[1];
-    const double length_slope =
-        f[0] != 0.0 && phi_.slope_jumps && jump != 0.0 ? std::copysign(detail::infinity, f[0] * jump) : slope_squared + bend;
+    const double length_slope = f[0] != 0.0 && phi_.slope_jumps && jump != 0.0
+                                    ? std::copysign(detail::infinity, f[0] * jump)
+                                    : slope_squared + bend;
     return {f[0], 0.5 * (g[1] + g[2]), f[0] * f[0], slope_squared, curvature, length_slope, 1e-15};
   }
 
@@ -134,7 +140,8 @@ class Graded final : public Expectation {
     for (std::int64_t i = 0; i < n; ++i) x_[i] = root * rule.z[i];
     phi_.value_and_derivative(x_.data(), n, f_.data(), g_.data());
     if (curvature) phi_.second_derivative(x_.data(), n, h_.data());
-    const double *w = rule.w.data(), *z = rule.z.data(), *f = f_.data(), *g = g_.data(), *h = h_.data();
+    const double *w = rule.w.data(), *z = rule.z.data(), *f = f_.data(), *g = g_.data(),
+                 *h = h_.data();
     return {sum(n, [=](auto i) { return w[i] * f[i]; }),
             sum(n, [=](auto i) { return w[i] * g[i]; }),
             sum(n, [=](auto i) { return w[i] * f[i] * f[i]; }),
@@ -144,25 +151,29 @@ class Graded final : public Expectation {
             1e-15};
   }
 
-  /// Halve the panels in which phi^2 or phi'^2 has not settled. Each round evaluates all new panels in one call.
+  /// Halve the panels in which phi^2 or phi'^2 has not settled. Each round evaluates all new panels
+  /// in one call.
   Single refine(double q) {
     constexpr int max_rounds = 45;
     constexpr double tolerance = 1e-12;
     if (q == refined_q_) return refined_;
     const std::vector<double> edges = edges_at(q);
     std::vector<double> settled, panels;  // (left, right), one after the other
-    for (std::size_t i = 0; i + 1 < edges.size(); ++i) panels.insert(panels.end(), {edges[i], edges[i + 1]});
+    for (std::size_t i = 0; i + 1 < edges.size(); ++i)
+      panels.insert(panels.end(), {edges[i], edges[i + 1]});
     double left_over = 0.0;
     const Single whole = average(q, panel_rule<order>(edges), false);
     require_light_tails(q, edges, whole.second);
-    const double scale_f = std::max(whole.second, 1e-6 * q), scale_g = std::max({whole.slope_squared, 1e-6 * whole.second / q, 1e-9});
+    const double scale_f = std::max(whole.second, 1e-6 * q),
+                 scale_g = std::max({whole.slope_squared, 1e-6 * whole.second / q, 1e-9});
     for (int round = 0; !panels.empty(); ++round) {
       const std::vector<double> coarse = squares(q, panels), halves = halved(panels);
       const std::vector<double> fine = squares(q, halves);
       std::vector<double> next;
       for (std::size_t i = 0; i < panels.size() / 2; ++i) {
-        const double error = std::max(std::fabs(fine[4 * i] + fine[4 * i + 2] - coarse[2 * i]) / scale_f,
-                                      std::fabs(fine[4 * i + 1] + fine[4 * i + 3] - coarse[2 * i + 1]) / scale_g);
+        const double error =
+            std::max(std::fabs(fine[4 * i] + fine[4 * i + 2] - coarse[2 * i]) / scale_f,
+                     std::fabs(fine[4 * i + 1] + fine[4 * i + 3] - coarse[2 * i + 1]) / scale_g);
         if (error <= tolerance || round == max_rounds) {
           left_over += error;
           settled.insert(settled.end(), {panels[2 * i], panels[2 * i + 1]});
@@ -176,7 +187,8 @@ class Graded final : public Expectation {
       panels = std::move(next);
     }
     refined_rule_ = Rule();
-    for (std::size_t i = 0; i < settled.size(); i += 2) add_panel<order>(settled[i], settled[i + 1], refined_rule_);
+    for (std::size_t i = 0; i < settled.size(); i += 2)
+      add_panel<order>(settled[i], settled[i + 1], refined_rule_);
     refined_rule_.pad();
     refined_ = average(q, refined_rule_, true);
     refined_.error = std::max(left_over, 1e-14);
@@ -195,7 +207,8 @@ class Graded final : public Expectation {
   /// Integrals of phi^2 and phi'^2 over each panel (left, right), interleaved.
   std::vector<double> squares(double q, const std::vector<double>& panels) {
     Rule rule;
-    for (std::size_t i = 0; i < panels.size(); i += 2) add_panel<order>(panels[i], panels[i + 1], rule);
+    for (std::size_t i = 0; i < panels.size(); i += 2)
+      add_panel<order>(panels[i], panels[i + 1], rule);
     const std::int64_t n = rule.size();
     x_.resize(n), f_.resize(n), g_.resize(n);
     for (std::int64_t i = 0; i < n; ++i) x_[i] = std::sqrt(q) * rule.z[i];
@@ -237,15 +250,18 @@ class Graded final : public Expectation {
     slope_product = slope / q;
   }
 
-  /// E phi'(u1) phi'(u2) = (1/q) d/dc E phi(u1) phi(u2) where phi jumps, by central differences of fourth order.
+  /// E phi'(u1) phi'(u2) = (1/q) d/dc E phi(u1) phi(u2) where phi jumps, by central differences of
+  /// fourth order.
   double slope_of_product(double q, double c, double delta) {
     const double h = 0.02 * std::min(delta, 2.0 - delta);
     const auto product = [&](double step) { return nested(q, q, c + step, delta - step).product; };
-    return (8.0 * (product(h) - product(-h)) - (product(2.0 * h) - product(-2.0 * h))) / (12.0 * h * q);
+    return (8.0 * (product(h) - product(-h)) - (product(2.0 * h) - product(-2.0 * h))) /
+           (12.0 * h * q);
   }
 
-  /// Panels in s for averages over u1 = sqrt(q1) s and u2 = sqrt(q2) (c s + spread d), d averaged already: they halve
-  /// towards the kinks of phi(u1) and, down to the spread, towards where u2 passes one on average.
+  /// Panels in s for averages over u1 = sqrt(q1) s and u2 = sqrt(q2) (c s + spread d), d averaged
+  /// already: they halve towards the kinks of phi(u1) and, down to the spread, towards where u2
+  /// passes one on average.
   std::vector<double> outer_edges(double q1, double q2, double c, double spread) const {
     const double root1 = std::sqrt(q1), root2 = std::fabs(c) * std::sqrt(q2);
     std::vector<double> centres, finest;
@@ -274,12 +290,14 @@ class Graded final : public Expectation {
     phi_.value_and_derivative(x_.data(), n, f_.data(), g_.data());
     for (std::int64_t i = 0; i < n; ++i) x_[i] = c * std::sqrt(q2) * rule.z[i];
     phi_.smoothed(x_.data(), std::sqrt(q2) * spread, n, h_.data(), h2_.data());
-    const double *w = rule.w.data(), *f = f_.data(), *g = g_.data(), *h = h_.data(), *h2 = h2_.data();
+    const double *w = rule.w.data(), *f = f_.data(), *g = g_.data(), *h = h_.data(),
+                 *h2 = h2_.data();
     return {sum(n, [=](auto i) { return w[i] * f[i] * h[i]; }), 0.0,
             sum(n, [=](auto i) { return w[i] * g[i] * h2[i]; })};
   }
 
-  /// D(delta) = q Int_0^delta E phi'phi' dt without cancellation; t = delta r^2, since a kink enters as sqrt(t).
+  /// D(delta) = q Int_0^delta E phi'phi' dt without cancellation; t = delta r^2, since a kink
+  /// enters as sqrt(t).
   double smoothed_deficit(double q, double delta) {
     const auto& [nodes, weights] = gauss_legendre<pair_order>();
     double total = 0.0;
@@ -306,7 +324,8 @@ class Graded final : public Expectation {
     const auto flush = [&] {
       const std::int64_t m = inner.size();
       x_.resize(m), f_.resize(m), g_.resize(m);
-      for (std::int64_t i = 0; i < m; ++i) x_[i] = root2 * (c * outer.z[owner[i]] + spread * inner.z[i]);
+      for (std::int64_t i = 0; i < m; ++i)
+        x_[i] = root2 * (c * outer.z[owner[i]] + spread * inner.z[i]);
       phi_.value_and_derivative(x_.data(), m, f_.data(), g_.data());
       Nested part;
       for (std::int64_t i = 0; i < m; ++i) {
@@ -330,7 +349,8 @@ class Graded final : public Expectation {
         finest.push_back(0.5 / std::max(width, 1e-300));
       }
       const std::vector<double> edges = graded_edges(centres, finest);
-      for (std::size_t j = 0; j + 1 < edges.size(); ++j) add_panel<pair_order>(edges[j], edges[j + 1], inner);
+      for (std::size_t j = 0; j + 1 < edges.size(); ++j)
+        add_panel<pair_order>(edges[j], edges[j + 1], inner);
       owner.resize(inner.z.size(), i);
       if (inner.size() >= chunk) flush();
     }

@@ -1,6 +1,7 @@
 // Mehler's series: with a_k = E[phi(sqrt(q) z) He_k(z)] / sqrt(k!),
 //     E phi(u1) phi(u2) = sum_k a_k^2 c^k,     E phi'(u1) phi'(u2) = (1/q) sum_k k a_k^2 c^(k-1).
-// One set of coefficients serves every correlation at one q, so root finding in c costs next to nothing.
+// One set of coefficients serves every correlation at one q, so root finding in c costs next to
+// nothing.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -15,8 +16,8 @@ class HermiteSeries {
   static constexpr double largest_c = 0.9;  // beyond, too many terms
   static constexpr int max_terms = 420;     // 0.9^420 * 420 is below 1e-16
 
-  /// Start the series of the function with these values at the nodes of `rule` (both over all of z, or over z > 0
-  /// with doubled weights for an odd function).
+  /// Start the series of the function with these values at the nodes of `rule` (both over all of z,
+  /// or over z > 0 with doubled weights for an odd function).
   void start(const Rule& rule, const double* phi, bool odd) {
     n_ = rule.size();
     odd_ = odd;
@@ -43,7 +44,8 @@ class HermiteSeries {
       power *= c;
       if (std::fabs(power_before) * (k + 1) < 1e-18) break;
       // for a phi with distant poles the coefficients themselves run out
-      if (k % 2 == 1 && k > 8 && k * (square_[k] + square_[k - 1] + square_[k - 2] + square_[k - 3]) < 1e-18 * total)
+      if (k % 2 == 1 && k > 8 &&
+          k * (square_[k] + square_[k - 1] + square_[k - 2] + square_[k - 3]) < 1e-18 * total)
         break;
     }
   }

@@ -1,6 +1,6 @@
 // Fixed points of the length map V(q) = (sigma_w^2 / keep) E phi^2 + sigma_b^2 (Poole et al. 2016).
-// E phi^2 depends on q alone: one table over log q brackets the roots for every sigma_w, sigma_b, and its cubic
-// interpolation is the start of Newton's method on the averages themselves.
+// E phi^2 depends on q alone: one table over log q brackets the roots for every sigma_w, sigma_b,
+// and its cubic interpolation is the start of Newton's method on the averages themselves.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -24,8 +24,10 @@ struct Scale {
 class LengthTable {
  public:
   LengthTable(const Activation& phi, Expectation& average) {
-    const int below = (phi.user_defined ? 12 : 18) * per_decade, above = (phi.user_defined ? 6 : 12) * per_decade;
-    for (int j = -below; j <= above; ++j) q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
+    const int below = (phi.user_defined ? 12 : 18) * per_decade,
+              above = (phi.user_defined ? 6 : 12) * per_decade;
+    for (int j = -below; j <= above; ++j)
+      q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
     one_ = below;
     const double zero = 0.0;
     average.length(&zero, 1, &second_at_zero_, &slope_at_zero_);
@@ -36,7 +38,8 @@ class LengthTable {
     } else {
       second_.resize(q_.size());
       slope_.resize(q_.size());
-      average.length(q_.data(), static_cast<std::int64_t>(q_.size()), second_.data(), slope_.data());
+      average.length(q_.data(), static_cast<std::int64_t>(q_.size()), second_.data(),
+                     slope_.data());
     }
   }
 
@@ -75,7 +78,8 @@ class LengthTable {
     }
   }
 
-  /// A user's function: what the slopes have settled to at the end of the table, infinite if they still grow there.
+  /// A user's function: what the slopes have settled to at the end of the table, infinite if they
+  /// still grow there.
   void final_slopes(Expectation& average) {
     const double top[2] = {0.1 * q_.back(), q_.back()};
     double squared[2], length[2];
@@ -85,7 +89,9 @@ class LengthTable {
     average.moments(top, 2, m);
     const auto limit = [&](const double* at) {
       if (at[1] > 2.0 * at[0]) return detail::infinity;
-      return !cut_short_ && std::fabs(at[1] - at[0]) <= 1e-3 * std::fabs(at[1]) + 1e-6 ? at[1] : std::nan("");
+      return !cut_short_ && std::fabs(at[1] - at[0]) <= 1e-3 * std::fabs(at[1]) + 1e-6
+                 ? at[1]
+                 : std::nan("");
     };
     final_slope_squared_ = limit(squared);
     final_length_slope_ = limit(length);
@@ -94,7 +100,8 @@ class LengthTable {
   std::vector<double> q_, second_, slope_;
   int one_ = 0;
   bool cut_short_ = false;
-  double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0, final_length_slope_ = 0.0;
+  double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0,
+         final_length_slope_ = 0.0;
 };
 
 /// An interval in which V(q) - q changes sign, and a first guess of the root.
@@ -111,8 +118,10 @@ inline double cubic_root(double f0, double f1, double d0, double d1) {
   if (!(t >= 0.0 && t <= 1.0)) t = 0.5;
   for (int step = 0; step < 40; ++step) {
     const double u = 1.0 - t;
-    const double f = u * u * (1.0 + 2.0 * t) * f0 + t * u * u * d0 + t * t * (3.0 - 2.0 * t) * f1 - t * t * u * d1;
-    const double slope = 6.0 * t * u * (f1 - f0) + u * (1.0 - 3.0 * t) * d0 + t * (3.0 * t - 2.0) * d1;
+    const double f = u * u * (1.0 + 2.0 * t) * f0 + t * u * u * d0 + t * t * (3.0 - 2.0 * t) * f1 -
+                     t * t * u * d1;
+    const double slope =
+        6.0 * t * u * (f1 - f0) + u * (1.0 - 3.0 * t) * d0 + t * (3.0 * t - 2.0) * d1;
     ((f > 0.0) == (f0 > 0.0) ? low : high) = t;
     const double next = t - f / slope;
     const bool inside = next > low && next < high;
@@ -160,7 +169,8 @@ class LengthRoots {
       bool all_done = true;
       for (std::int64_t i = 0; i < n; ++i) {
         if (done[i]) continue;
-        const double f = s[i].gain() * second[i] + s[i].bias - q[i], d = s[i].gain() * derivative[i] - 1.0;
+        const double f = s[i].gain() * second[i] + s[i].bias - q[i],
+                     d = s[i].gain() * derivative[i] - 1.0;
         slope[i] = d + 1.0;
         ((f > 0.0) == at[i].falling ? at[i].left : at[i].right) = q[i];
         const double newton = q[i] - f / d;
@@ -168,7 +178,8 @@ class LengthRoots {
         const double next = inside ? newton : std::sqrt(at[i].left) * std::sqrt(at[i].right);
         const double move = std::fabs(next - q[i]);
         // done at rounding level, or where rounding noise stops the steps from shrinking
-        done[i] = f == 0.0 || move <= 3e-16 * q[i] || (move < 1e-9 * q[i] && move >= 0.5 * previous[i]);
+        done[i] =
+            f == 0.0 || move <= 3e-16 * q[i] || (move < 1e-9 * q[i] && move >= 0.5 * previous[i]);
         previous[i] = move;
         q[i] = next;
         all_done = all_done && done[i];
@@ -185,7 +196,8 @@ class LengthRoots {
     return s.gain() * second + s.bias - q;
   }
 
-  /// Where to start looking. If V(0) = 0, the sign of V(q) - q is rounding noise for the smallest q.
+  /// Where to start looking. If V(0) = 0, the sign of V(q) - q is rounding noise for the smallest
+  /// q.
   int first(const Scale& s) const {
     if (s.gain() * table_.second_at_zero() + s.bias > 0.0) return 0;
     int j = 0;
@@ -196,11 +208,13 @@ class LengthRoots {
   Bracket between(const Scale& s, int j) const {
     const double left = table_.q(j), right = table_.q(j + 1), width = right - left;
     const double f0 = table_.excess(s, j), f1 = table_.excess(s, j + 1);
-    const double t = detail::cubic_root(f0, f1, width * table_.excess_slope(s, j), width * table_.excess_slope(s, j + 1));
+    const double t = detail::cubic_root(f0, f1, width * table_.excess_slope(s, j),
+                                        width * table_.excess_slope(s, j + 1));
     return {left, right, left + t * width, f0 > 0.0};
   }
 
-  /// Roots between grid points j and j + 1: one where the sign changes, two where an extremum reaches across zero.
+  /// Roots between grid points j and j + 1: one where the sign changes, two where an extremum
+  /// reaches across zero.
   void interval(const Scale& s, int j, std::vector<Bracket>& found) {
     const double f0 = table_.excess(s, j), f1 = table_.excess(s, j + 1);
     if ((f0 > 0.0) != (f1 > 0.0)) {

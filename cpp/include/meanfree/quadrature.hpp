@@ -1,9 +1,10 @@
 // Rules for averages over one standard normal z:  E g(z) ~ sum_i w_i g(z_i).
 //
-// The midpoint (trapezoid) rule of step h errs by about exp(-2 pi D / h + D^2 / 2) when the nearest pole of g lies
-// at distance D from the real axis, and by exp(-2 pi^2 / h^2) when there is none: geometric convergence, where
-// Gauss-Hermite nodes converge like exp(-D sqrt(2 n)) only. Integrands with kinks, or with structure much narrower
-// than the Gaussian, use Gauss-Legendre panels that halve towards it.
+// The midpoint (trapezoid) rule of step h errs by about exp(-2 pi D / h + D^2 / 2) when the nearest
+// pole of g lies at distance D from the real axis, and by exp(-2 pi^2 / h^2) when there is none:
+// geometric convergence, where Gauss-Hermite nodes converge like exp(-D sqrt(2 n)) only. Integrands
+// with kinks, or with structure much narrower than the Gaussian, use Gauss-Legendre panels that
+// halve towards it.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -15,8 +16,9 @@
 
 namespace meanfree {
 
-inline constexpr int n_lanes = 16;      // sums run over this many interleaved partial sums: one order on every machine
-inline constexpr double z_max = 9.5;    // P(|z| > 9.5) = 2e-21
+inline constexpr int n_lanes =
+    16;  // sums run over this many interleaved partial sums: one order on every machine
+inline constexpr double z_max = 9.5;  // P(|z| > 9.5) = 2e-21
 inline constexpr double pi = 3.14159265358979323846;
 
 /// sum_i term(i) for i < n, n a multiple of n_lanes, in an order fixed by the source.
@@ -46,8 +48,9 @@ struct Rule {
 namespace detail {
 
 inline constexpr int n_midpoint_levels = 30;
-inline constexpr double coarsest_step = 0.7;   // exp(-2 pi^2 / h^2) = 3e-18
-inline constexpr double accuracy_exponent = 46.0;  // e^-46 times the prefactor of a sixth-order pole is below 1e-16
+inline constexpr double coarsest_step = 0.7;  // exp(-2 pi^2 / h^2) = 3e-18
+inline constexpr double accuracy_exponent =
+    46.0;  // e^-46 times the prefactor of a sixth-order pole is below 1e-16
 
 inline double midpoint_step(int level) { return coarsest_step * std::exp2(-0.25 * level); }
 
@@ -98,14 +101,16 @@ const std::array<std::array<double, n>, 2>& gauss_legendre() {
   return rule;
 }
 
-/// The longest step that resolves a pole at distance D from the real axis, as a level of midpoint_rule;
-/// n_midpoint_levels when no level is fine enough.
+/// The longest step that resolves a pole at distance D from the real axis, as a level of
+/// midpoint_rule; n_midpoint_levels when no level is fine enough.
 inline int midpoint_level(double pole_distance, double shortest_wave = 0.0) {
   using namespace detail;
   double step = coarsest_step;
   if (pole_distance < 2.0 * pi / coarsest_step)
-    step = std::min(step, 2.0 * pi * pole_distance / (accuracy_exponent + 0.5 * pole_distance * pole_distance));
-  // a factor that oscillates with wave number k shifts the error by k: 2 pi / h must leave room for it
+    step = std::min(
+        step, 2.0 * pi * pole_distance / (accuracy_exponent + 0.5 * pole_distance * pole_distance));
+  // a factor that oscillates with wave number k shifts the error by k: 2 pi / h must leave room for
+  // it
   step = 2.0 * pi / (2.0 * pi / step + shortest_wave);
   const double level = std::ceil(4.0 * std::log2(coarsest_step / step) - 1e-9);
   return level < n_midpoint_levels ? std::max(0, static_cast<int>(level)) : n_midpoint_levels;
@@ -117,9 +122,10 @@ inline const Rule& midpoint_rule(int level) {
   return rules[level];
 }
 
-/// Edges of panels on [-z_max, z_max]: unit steps for the Gaussian and, around each centre, distances that halve
-/// down to `finest`.
-inline std::vector<double> graded_edges(const std::vector<double>& centres, const std::vector<double>& finest) {
+/// Edges of panels on [-z_max, z_max]: unit steps for the Gaussian and, around each centre,
+/// distances that halve down to `finest`.
+inline std::vector<double> graded_edges(const std::vector<double>& centres,
+                                        const std::vector<double>& finest) {
   std::vector<double> edges{-z_max, z_max};
   for (double z = -9.0; z < z_max; z += 1.0) edges.push_back(z);
   for (std::size_t i = 0; i < centres.size(); ++i) {
