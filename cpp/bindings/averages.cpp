@@ -85,8 +85,10 @@ Array correlation(const py::tuple& spec, const Array& q, const Array& delta, int
 
 }  // namespace
 
+std::unique_ptr<Expectation> averages_of(const Activation& phi) { return averages(phi); }
+
 void bind_averages(py::module_& m) {
-  py::register_exception<NotConverged>(m, "ConvergenceError", PyExc_RuntimeError);
+  py::register_local_exception<NotConverged>(m, "ConvergenceError", PyExc_RuntimeError);
   m.def("gaussian_moments", &gaussian_moments, py::arg("phi"), py::arg("q").noconvert(),
         py::arg("n_threads"), py::arg("progress"));
   m.def("covariance", &covariance, py::arg("phi"), py::arg("q_aa").noconvert(),

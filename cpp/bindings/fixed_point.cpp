@@ -5,7 +5,6 @@
 
 #include "activation.hpp"
 #include "bindings.hpp"
-#include "meanfree/averages.hpp"
 #include "meanfree/critical_line.hpp"
 #include "meanfree/parallel.hpp"
 
@@ -34,12 +33,12 @@ py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& 
   const double *w = sigma_w.data(), *b = sigma_b.data();
   PythonPoll poll{progress};
   const py::gil_scoped_release release;
-  const auto average_of_table = averages(phi);
+  const auto average_of_table = averages_of(phi);
   const LengthTable table(phi, *average_of_table);
-  const std::int64_t lanes = average_of_table->lanes(), block = lanes > 1 ? 4 * lanes : 16;
+  const std::int64_t lanes = average_of_table->lanes(), block = lanes > 1 ? 16 * lanes : 64;
   for_each_block((n + block - 1) / block, n_threads,
                  [&](std::int64_t k, Pause& pause) {
-                   const auto average = averages(phi);
+                   const auto average = averages_of(phi);
                    FixedPointSolver solver(phi, table, *average, correlations);
                    std::vector<Scale> scale(lanes);
                    const std::int64_t end = std::min(n, (k + 1) * block);
@@ -65,7 +64,7 @@ Array length_roots(const py::tuple& spec, double sigma_w, double sigma_b, double
   std::vector<double> q, slope;
   {
     const py::gil_scoped_release release;
-    const auto average = averages(phi);
+    const auto average = averages_of(phi);
     const LengthTable table(phi, *average);
     const double slope_at_zero = scale.gain() * table.slope_at_zero();
     if (phi.family == Family::homogeneous) {
@@ -108,7 +107,7 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
   PythonPoll poll{no_progress};
   {
     const py::gil_scoped_release release;
-    const auto average = averages(phi);
+    const auto average = averages_of(phi);
     CriticalLine line(phi, *average);
     for_each_block(
         n, 1,

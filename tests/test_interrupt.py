@@ -1,0 +1,124 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from meanfree import _core
+
+# Each would take a minute or more if nothing stopped it.
+LONG_CALLS = {
+    "simulate_propagation, weights": (
+        "mf.simulate_propagation(network, 400, 100, q=1.0, c=0.5, n_samples=100_000, seed=0,"
+        " method='weights', n_threads={n_threads}, progress=False)"
+    ),
+    "simulate_propagation, gram": (
+        "mf.simulate_propagation(network, 1000, 1000, q=1.0, c=0.5, n_samples=1_000_000, seed=0,"
+        " method='gram', n_threads={n_threads}, progress=False)"
+    ),
+    "phase_diagram": (
+        "mf.phase_diagram('tanh', np.linspace(1, 5, 3000), np.linspace(0, 4, 3000),"
+        " n_threads={n_threads}, progress=False)"
+    ),
+    "length_map": "mf.length_map(network, np.ones(50_000_000), n_threads={n_threads})",
+    "covariance_map": (
+        "mf.covariance_map(network, 1.0, 2.0, np.full(5_000_000, 0.5), n_threads={n_threads})"
+    ),
+    "correlation_map": (
+        "mf.correlation_map(network, np.full(20_000_000, 0.5), q=1.0, n_threads={n_threads})"
+    ),
+    "propagate": (
+        "mf.propagate(network, 20_000, q=1.0, c=np.full(2000, 0.5), n_threads={n_threads})"
+    ),
+    "phase_diagram of a user's activation": (
+        "mf.phase_diagram(mf.Activation(np.arctan), np.linspace(1, 5, 3000),"
+        " np.linspace(0, 4, 3000), n_threads={n_threads}, progress=False)"
+    ),
+}
+
+CHILD = """
+import signal, sys, time
+import numpy as np
+import meanfree as mf
+network = mf.Ensemble("tanh", 1.5, 0.1)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("ready", flush=True)
+try:
+    {call}
+except KeyboardInterrupt:
+    print(time.time(), flush=True)
+print(mf.length_map(network, 1.0) > 0)
+"""
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_interrupt_ends_a_long_call_within_half_a_second(call, n_threads):
+    code = CHILD.format(call=LONG_CALLS[call].format(n_threads=n_threads))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(1.0)
+            assert child.poll() is None, "the call was too short to be interrupted"
+            sent = time.time()
+            child.send_signal(signal.SIGINT)
+            answer, works = child.stdout.read().split()
+        finally:
+            child.kill()
+    assert float(answer) - sent < 0.5
+    assert works == "True"
+
+
+FORK = """
+import os
+import meanfree as mf
+network = mf.Ensemble("tanh", 1.5, 0.1)
+def run():
+    return mf.simulate_propagation(
+        network, 50, 5, q=1.0, c=0.5, n_samples=20, seed=0, n_threads=2, progress=False
+    ).q.tobytes()
+before = run()
+child = os.fork()
+if child == 0:
+    os._exit(run() != before)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_fork_after_use_finishes_with_the_same_result():
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=30)
+
+
+def simulate(progress=None, *, n_samples=64, seed=0, n_threads=2):
+    phi = ("tanh", 0.0)
+    return _core.simulate_propagation(
+        phi, 1.5, 0.1, 1.0, 0, 100, 10, 1.0, 0.5, n_samples, seed, 0, n_threads, progress
+    )
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_exception_of_the_progress_report_reaches_the_caller(n_threads):
+    def fail(done):
+        raise ArithmeticError(done)
+
+    with pytest.raises(ArithmeticError):
+        simulate(fail, n_threads=n_threads)
+    simulate(n_threads=n_threads)
+
+
+def test_no_thread_outlives_a_call():
+    before = set(os.listdir("/proc/self/task"))
+    simulate(n_threads=4)
+    assert set(os.listdir("/proc/self/task")) <= before
+
+
+def test_calls_from_several_threads_do_not_disturb_each_other():
+    alone = [simulate(seed=seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: simulate(seed=seed), range(8)))
+    np.testing.assert_array_equal(alone, together)
