@@ -47,12 +47,17 @@ class Analytic final : public Expectation {
       const double c = 1.0 - delta[i];
       if (q[i] == 0.0 || level_of(std::sqrt(q[i])) >= detail::n_midpoint_levels)
         graded_.pair(q + i, delta + i, 1, to);
-      else if (std::fabs(c) <= HermiteSeries::largest_c)
-        series_pair(q[i], c, to);
+      else if (std::fabs(c) <= HermiteSeries::largest_c ||
+               (searching_ && delta[i] > 0.0 && series_suffices(q[i], c)))
+        series_pair(q[i], delta[i], to);
       else
         rotated_pair(q[i], delta[i], to);
     }
   }
+
+  /// Use the series near c = 1 too where it ends: dear for one correlation, cheap for the next
+  /// ones.
+  void expect_search() override { searching_ = true; }
 
   void covariance(const double* q1, const double* q2, const double* c, std::int64_t n,
                   double* product, double* slope_product) override {
@@ -127,25 +132,48 @@ class Analytic final : public Expectation {
     }
   }
 
-  void series_pair(double q, double c, const PairAverages& out) {
+  double scaled_pole_distance(double q) const { return phi_.pole_distance / std::sqrt(q); }
+
+  /// Do all terms of Mehler's series that count even at c = 1 fit?
+  bool series_ends(double q) const {
+    return HermiteSeries::terms_at(1.0, scaled_pole_distance(q)) <= HermiteSeries::max_terms;
+  }
+
+  bool series_suffices(double q, double c) const {
+    if (c > 0.0 && series_ends(q)) return true;
+    return c < 0.99 &&
+           HermiteSeries::terms_at(c, scaled_pole_distance(q)) <= HermiteSeries::max_terms;
+  }
+
+  void series_pair(double q, double delta, const PairAverages& out) {
     if (q != series_q_) {
       // He_k oscillates with wave number sqrt(k)
-      const int level = std::min(level_of(std::sqrt(q), std::sqrt(1.0 * HermiteSeries::max_terms)),
-                                 detail::n_midpoint_levels - 1);
+      const double pole = scaled_pole_distance(q);
+      const double terms =
+          std::min(HermiteSeries::terms_at(1.0, pole), 1.0 * HermiteSeries::max_terms);
+      const int level =
+          std::min(level_of(std::sqrt(q), std::sqrt(terms)), detail::n_midpoint_levels - 1);
       const Rule& rule = nodes(level);
+      if (level != table_level_) table_.start(rule, phi_.odd);
+      table_level_ = level;
       const std::int64_t n = rule.size();
       x_.resize(n), f_.resize(n);
       for (std::int64_t i = 0; i < n; ++i) x_[i] = std::sqrt(q) * rule.z[i];
       phi_.value(x_.data(), n, f_.data());
-      series_.start(rule, f_.data(), phi_.odd);
       const double* w = rule.w.data();
       const double* f = f_.data();
-      series_second_ = sum(n, [=](auto i) { return w[i] * f[i] * f[i]; });
+      series_.start(table_, f, sum(n, [=](auto i) { return w[i] * f[i] * f[i]; }),
+                    static_cast<int>(terms), pole);
       series_q_ = q;
     }
     double slope;
-    series_.evaluate(c, *out.product, slope);
-    *out.deficit = series_second_ - *out.product;
+    if (1.0 - delta > HermiteSeries::largest_c && series_ends(q)) {
+      series_.evaluate_all(delta, *out.deficit, slope);
+      *out.product = series_.second() - *out.deficit;
+    } else {
+      series_.evaluate(1.0 - delta, *out.product, slope);
+      *out.deficit = series_.second() - *out.product;
+    }
     *out.slope_product = slope / q;
   }
 
@@ -233,9 +261,11 @@ class Analytic final : public Expectation {
 
   const Activation& phi_;
   Graded graded_;
+  HermiteTable table_;
   HermiteSeries series_;
-  double series_q_ = -1.0, series_second_ = 0.0, second_q_ = -1.0, second_ = 0.0;
-  int level_ = -1;
+  bool searching_ = false;
+  double series_q_ = -1.0, second_q_ = -1.0, second_ = 0.0;
+  int level_ = -1, table_level_ = -1;
   Rule both_;
   std::vector<double> x_, f_, g_, f2_, g2_;
 };

@@ -42,6 +42,9 @@ class Expectation {
   virtual void covariance(const double* q1, const double* q2, const double* c, std::int64_t n,
                           double* product, double* slope_product) = 0;
 
+  /// Told before calls of `pair` with many delta at each q.
+  virtual void expect_search() {}
+
   /// How many q are best treated in one call.
   virtual std::int64_t lanes() const { return 1; }
 };

@@ -41,7 +41,9 @@ class FixedPointSolver {
         table_(table),
         average_(average),
         roots_(table, average, phi.concave_length),
-        with_correlations_(correlations) {}
+        with_correlations_(correlations) {
+    average_.expect_search();
+  }
 
   /// n at most lanes().
   void solve(const Scale* scale, std::int64_t n, const FixedPoints& out) {
@@ -180,7 +182,9 @@ class FixedPointSolver {
         const double chi = s.weight * slope[k];
         out.chi_c[at.i] = chi;
         (ratio > 1.0 ? at.low : at.high) = delta[k];
-        double next = delta[k] - (ratio - 1.0) * delta[k] / (chi - ratio);
+        // from c < c* by Newton's method on C(c) - c, which never steps across the root of a convex
+        // C
+        double next = delta[k] - (ratio - 1.0) * delta[k] / (chi - std::max(ratio, 1.0));
         if (!(next >= at.low && next <= at.high))
           next = at.low > 0.0 ? std::sqrt(at.low * at.high) : 0.1 * at.high;
         const double move = std::fabs(next - delta[k]);
@@ -203,7 +207,8 @@ class FixedPointSolver {
     const double near = dropped > 0.0
                             ? dropped / (1.0 - out.chi_1[i])  // dropout against contraction
                             : 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
-    return near > 0.0 && near < 0.3 ? near : 1.0;
+    // from delta = 1 the first steps cost little: few terms of Mehler's series count there
+    return near > 0.0 && near < 0.02 ? near : 1.0;
   }
 
   const Activation& phi_;

@@ -240,13 +240,14 @@ class Graded final : public Expectation {
     if (q != series_q_) {
       if (phi_.user_defined) refine(q);
       const Rule rule = phi_.user_defined ? refined_rule_ : panel_rule<order>(edges_at(q));
-      series_second_ = average(q, rule, false).second;  // leaves phi at the nodes in f_
-      series_.start(rule, f_.data(), false);
+      const double second = average(q, rule, false).second;  // leaves phi at the nodes in f_
+      table_.start(rule, false);
+      series_.start(table_, f_.data(), second, HermiteSeries::max_terms, 0.0);
       series_q_ = q;
     }
     double slope;
     series_.evaluate(c, product, slope);
-    deficit = series_second_ - product;
+    deficit = series_.second() - product;
     slope_product = slope / q;
   }
 
@@ -360,8 +361,9 @@ class Graded final : public Expectation {
 
   const Activation& phi_;
   std::vector<double> centres_;
+  HermiteTable table_;
   HermiteSeries series_;
-  double series_q_ = -1.0, series_second_ = 0.0, refined_q_ = -1.0;
+  double series_q_ = -1.0, refined_q_ = -1.0;
   Single refined_{};
   Rule refined_rule_;
   std::vector<double> x_, f_, g_, h_, h2_;

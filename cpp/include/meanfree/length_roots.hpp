@@ -127,7 +127,7 @@ inline double cubic_root(double f0, double f1, double d0, double d1) {
     const bool inside = next > low && next < high;
     const double move = inside ? next - t : 0.5 * (low + high) - t;
     t += move;
-    if (std::fabs(move) < 1e-9) break;
+    if (std::fabs(move) < 1e-5) break;  // the cubic is no better
   }
   return t;
 }
