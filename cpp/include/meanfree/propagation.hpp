@@ -16,6 +16,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -42,42 +43,69 @@ struct Propagation {
 
 namespace detail {
 
-/// Sums over i < n of `count` products, term(i, product) writing them. 16 partial sums each, so
-/// that the loop is vectorised and the order of the additions fixed.
+/// A register of doubles.
+typedef double Vector __attribute__((vector_size(lane_bytes)));
+
+/// Reads of arrays from `i` on: one value, or a register.
+template <class T>
+struct At {
+  std::int64_t i;
+  T operator()(const double* array) const {
+    T value;
+    std::memcpy(&value, array + i, sizeof value);
+    return value;
+  }
+};
+
+/// Sums over n units of `count` products: term(at, product) writes them, at(array) being the values
+/// of an array. Partial sums in registers, added in a fixed order.
 template <int count, class Term>
 inline std::array<double, count> sums(std::int64_t n, const Term& term) {
-  constexpr int lanes = 16;
-  double partial[count][lanes] = {};
+  constexpr int width = sizeof(Vector) / sizeof(double), chains = count > 2 ? 2 : 4;
+  Vector partial[chains][count] = {};
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    for (int lane = 0; lane < lanes; ++lane) {
-      double product[count];
-      term(i + lane, product);
-      for (int k = 0; k < count; ++k) partial[k][lane] += product[k];
+  for (; i + chains * width <= n; i += chains * width) {
+    for (int chain = 0; chain < chains; ++chain) {
+      Vector product[count];
+      term(At<Vector>{i + chain * width}, product);
+      for (int k = 0; k < count; ++k) partial[chain][k] += product[k];
     }
   }
+  std::array<double, count> result{};
   for (; i < n; ++i) {
     double product[count];
-    term(i, product);
-    for (int k = 0; k < count; ++k) partial[k][0] += product[k];
+    term(At<double>{i}, product);
+    for (int k = 0; k < count; ++k) result[k] += product[k];
   }
-  std::array<double, count> result;
   for (int k = 0; k < count; ++k) {
-    for (int half = lanes / 2; half > 0; half /= 2) {
-      for (int lane = 0; lane < half; ++lane) partial[k][lane] += partial[k][lane + half];
-    }
-    result[k] = partial[k][0];
+    Vector total = partial[0][k];
+    for (int chain = 1; chain < chains; ++chain) total += partial[chain][k];
+    for (int lane = 0; lane < width; ++lane) result[k] += total[lane];
   }
   return result;
 }
 
 /// |o - factor p|^2.
 inline double squared_distance(const double* o, const double* p, double factor, std::int64_t n) {
-  return sums<1>(n, [=](std::int64_t i, double* y) {
-    const double r = o[i] - factor * p[i];
+  return sums<1>(n, [=](auto at, auto* y) {
+    const auto r = at(o) - factor * at(p);
     y[0] = r * r;
   })[0];
 }
+
+/// An array whose registers do not straddle cache lines.
+class Buffer {
+ public:
+  explicit Buffer(std::int64_t n) : lines_(static_cast<std::size_t>(n / 8 + 1)) {}
+  double* data() { return lines_.front().value; }
+  const double* data() const { return lines_.front().value; }
+
+ private:
+  struct alignas(64) Line {
+    double value[8];
+  };
+  std::vector<Line> lines_;
+};
 
 /// One network after another, for one thread.
 class PairOfInputs {
@@ -133,9 +161,10 @@ class PairOfInputs {
     const double along = law_.c - sign_, scale = std::sqrt(law_.q);
     const double across = std::sqrt(-along * (1.0 + sign_ * law_.c) * sign_);
     const double *z1 = z_.data(), *z2 = z1 + padded_;
+    double *a = h_a_.data(), *d = d_.data();
     for (std::int64_t i = 0; i < n_; ++i) {
-      h_a_[i] = scale * z1[i];
-      d_[i] = scale * (along * z1[i] + across * z2[i]);
+      a[i] = scale * z1[i];
+      d[i] = scale * (along * z1[i] + across * z2[i]);
     }
   }
 
@@ -144,11 +173,11 @@ class PairOfInputs {
     const double *a = h_a_.data(), *d = d_.data(), s = sign_;
     double* b = h_b_.data();
     for (std::int64_t i = 0; i < n_; ++i) b[i] = s * a[i] + d[i];
-    const auto [aa, ab, bb, ad] = sums<4>(n_, [=](std::int64_t i, double* y) {
-      y[0] = a[i] * a[i];
-      y[1] = a[i] * b[i];
-      y[2] = b[i] * b[i];
-      y[3] = a[i] * d[i];
+    const auto [aa, ab, bb, ad] = sums<4>(n_, [=](auto at, auto* y) {
+      y[0] = at(a) * at(a);
+      y[1] = at(a) * at(b);
+      y[2] = at(b) * at(b);
+      y[3] = at(a) * at(d);
     });
     *q = (aa + bb) / (2.0 * static_cast<double>(n_));
     if (!(aa > 0.0 && bb > 0.0)) {
@@ -180,13 +209,13 @@ class PairOfInputs {
         e[i] = u[padded_ + i] < law_.keep ? e[i] / law_.keep : 0.0;
       }
     }
-    const double ab = sums<1>(n_, [=](std::int64_t i, double* y) { y[0] = x[i] * e[i]; })[0];
+    const double ab = sums<1>(n_, [=](auto at, auto* y) { y[0] = at(x) * at(e); })[0];
     const double s = ab < 0.0 ? -1.0 : 1.0;
     for (std::int64_t i = 0; i < n_; ++i) e[i] -= s * x[i];
-    const auto [aa, ae, ee] = sums<3>(n_, [=](std::int64_t i, double* y) {
-      y[0] = x[i] * x[i];
-      y[1] = x[i] * e[i];
-      y[2] = e[i] * e[i];
+    const auto [aa, ae, ee] = sums<3>(n_, [=](auto at, auto* y) {
+      y[0] = at(x) * at(x);
+      y[1] = at(x) * at(e);
+      y[2] = at(e) * at(e);
     });
     sign_ = s;
     aa_ = aa;
@@ -237,9 +266,9 @@ class PairOfInputs {
     draw(0, (law_.sigma_b > 0.0 ? 3 : 2) * padded_, z_.data());
     const Factor f = factor(0.0, 0.0);
     const double *z1 = z_.data(), *z2 = z1 + padded_;
-    const auto [square, product] = sums<2>(n_, [=](std::int64_t i, double* y) {
-      y[0] = z1[i] * z1[i];
-      y[1] = z1[i] * z2[i];
+    const auto [square, product] = sums<2>(n_, [=](auto at, auto* y) {
+      y[0] = at(z1) * at(z1);
+      y[1] = at(z1) * at(z2);
     });
     const double slope = product / square, root_n = std::sqrt(static_cast<double>(n_));
     const double across = squared_distance(z2, z1, slope, n_);
@@ -258,17 +287,19 @@ class PairOfInputs {
   void add_bias(const double* z) {
     if (law_.sigma_b == 0.0) return;
     const double scale_a = law_.sigma_b, scale_d = bias_of_difference();
+    double *a = h_a_.data(), *d = d_.data();
     for (std::int64_t i = 0; i < n_; ++i) {
-      h_a_[i] += scale_a * z[i];
-      d_[i] += scale_d * z[i];
+      a[i] += scale_a * z[i];
+      d[i] += scale_d * z[i];
     }
   }
 
   void gaussian_weights(Pause& pause) {
     constexpr std::int64_t chunk = 64 * tile_normals;
     alignas(64) double w[chunk];
-    std::fill(h_a_.begin(), h_a_.end(), 0.0);
-    std::fill(d_.begin(), d_.end(), 0.0);
+    double *h_a = h_a_.data(), *h_d = d_.data();
+    std::fill(h_a, h_a + n_, 0.0);
+    std::fill(h_d, h_d + n_, 0.0);
     const std::int64_t total = n_ * n_;
     std::int64_t row = 0, column = 0;
     for (std::int64_t first = 0; first < total; first += chunk) {
@@ -277,12 +308,12 @@ class PairOfInputs {
       for (std::int64_t at = 0; at < size;) {
         const std::int64_t length = std::min(n_ - column, size - at);
         const double *v = w + at, *x = x_a_.data() + column, *e = e_.data() + column;
-        const auto [a, d] = sums<2>(length, [=](std::int64_t i, double* y) {
-          y[0] = v[i] * x[i];
-          y[1] = v[i] * e[i];
+        const auto [a, d] = sums<2>(length, [=](auto at, auto* y) {
+          y[0] = at(v) * at(x);
+          y[1] = at(v) * at(e);
         });
-        h_a_[row] += a;
-        d_[row] += d;
+        h_a[row] += a;
+        h_d[row] += d;
         at += length;
         column += length;
         if (column == n_) {
@@ -294,8 +325,8 @@ class PairOfInputs {
     }
     const double scale = law_.sigma_w / std::sqrt(static_cast<double>(n_));
     for (std::int64_t i = 0; i < n_; ++i) {
-      h_a_[i] *= scale;
-      d_[i] *= scale;
+      h_a[i] *= scale;
+      h_d[i] *= scale;
     }
     draw_bias((total + tile_normals - 1) / tile_normals * tile_normals);
   }
@@ -303,15 +334,15 @@ class PairOfInputs {
   /// Stewart (1980): the product of the reflectors that take Gaussian vectors of length N .. 1 to
   /// the first axis, each row with the sign that makes it the normalised vector itself.
   void orthogonal_weights(Pause& pause) {
-    double* z = z_.data();
+    double *z = z_.data(), *h_a = h_a_.data(), *h_d = d_.data();
     for (std::int64_t k = 0; k < n_; ++k) {
       const std::int64_t length = n_ - k;
       draw(static_cast<std::uint64_t>(k * padded_), length, z);
       double *x = x_a_.data() + k, *e = e_.data() + k;
-      const auto [square, along_x, along_e] = sums<3>(length, [=](std::int64_t i, double* y) {
-        y[0] = z[i] * z[i];
-        y[1] = z[i] * x[i];
-        y[2] = z[i] * e[i];
+      const auto [square, along_x, along_e] = sums<3>(length, [=](auto at, auto* y) {
+        y[0] = at(z) * at(z);
+        y[1] = at(z) * at(x);
+        y[2] = at(z) * at(e);
       });
       const double norm = std::copysign(std::sqrt(square), z[0]);
       const double half = square + norm * z[0];
@@ -321,8 +352,8 @@ class PairOfInputs {
         x[i] -= factor_x * z[i];
         e[i] -= factor_e * z[i];
       }
-      h_a_[k] = law_.sigma_w * along_x / std::fabs(norm);
-      d_[k] = law_.sigma_w * along_e / std::fabs(norm);
+      h_a[k] = law_.sigma_w * along_x / std::fabs(norm);
+      h_d[k] = law_.sigma_w * along_e / std::fabs(norm);
       if (k % 64 == 0) pause.check();
     }
     draw_bias(n_ * padded_);
@@ -339,7 +370,7 @@ class PairOfInputs {
   const std::int64_t n_, padded_;
   std::uint64_t sample_ = 0, layer_ = 0;
   double sign_ = 1.0, aa_ = 0.0, ae_ = 0.0, ee_ = 0.0;
-  std::vector<double> h_a_, h_b_, d_, x_a_, e_, z_;
+  Buffer h_a_, h_b_, d_, x_a_, e_, z_;
 };
 
 }  // namespace detail

@@ -85,19 +85,22 @@ struct alignas(64) Tile {
   std::uint64_t word[tile_words];
 };
 
-/// Key and counter of one stream, all but the block.
+/// One stream: the keys of the rounds, and the counter but for the block.
 struct Stream {
-  std::uint64_t seed;
-  std::uint32_t layer_and_purpose;
-  std::uint32_t sample;
+  std::uint64_t key_0[philox_rounds], key_1[philox_rounds];
+  std::uint64_t layer_and_purpose, sample;
 
-  Stream(std::uint64_t seed_, std::uint64_t sample_, std::uint64_t layer, Purpose purpose)
-      : seed(seed_),
-        layer_and_purpose(static_cast<std::uint32_t>(layer) | static_cast<std::uint32_t>(purpose)
-                                                                  << 24),
-        sample(static_cast<std::uint32_t>(sample_)) {
-    if (sample_ > largest_sample) throw std::invalid_argument("sample must be < 2^32");
+  Stream(std::uint64_t seed, std::uint64_t sample_, std::uint64_t layer, Purpose purpose)
+      : layer_and_purpose(layer | static_cast<std::uint64_t>(purpose) << 24), sample(sample_) {
+    if (sample > largest_sample) throw std::invalid_argument("sample must be < 2^32");
     if (layer > largest_layer) throw std::invalid_argument("layer must be < 2^24");
+    auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+    for (int round = 0; round < philox_rounds; ++round) {
+      key_0[round] = k0;
+      key_1[round] = k1;
+      k0 += philox_weyl[0];
+      k1 += philox_weyl[1];
+    }
   }
 };
 
@@ -116,24 +119,21 @@ inline void philox_tile(const Stream& stream, std::uint64_t tile, Tile& words) {
       c2[u] = broadcast(stream.layer_and_purpose);
       c3[u] = broadcast(stream.sample);
     }
-    auto k0 = static_cast<std::uint32_t>(stream.seed);
-    auto k1 = static_cast<std::uint32_t>(stream.seed >> 32);
-    for (int round = 1; round < philox_rounds; ++round) {
+    constexpr int last = philox_rounds - 1;
+    for (int round = 0; round < last; ++round) {
       for (int u = 0; u < interleaved; ++u) {
         const Lanes p0 = multiply_low(multiplier_0, c0[u]), p1 = multiply_low(multiplier_1, c2[u]);
-        c0[u] = p1 >> 32 ^ c1[u] ^ broadcast(k0);
-        c2[u] = p0 >> 32 ^ c3[u] ^ broadcast(k1);
+        c0[u] = p1 >> 32 ^ c1[u] ^ broadcast(stream.key_0[round]);
+        c2[u] = p0 >> 32 ^ c3[u] ^ broadcast(stream.key_1[round]);
         c1[u] = p1;
         c3[u] = p0;
       }
-      k0 += philox_weyl[0];
-      k1 += philox_weyl[1];
     }
     // The last round leaves words 0, 1 and words 2, 3 side by side in the two products.
     for (int u = 0; u < interleaved; ++u) {
       const Lanes p0 = multiply_low(multiplier_0, c0[u]), p1 = multiply_low(multiplier_1, c2[u]);
-      const Lanes first = p1 ^ c1[u] << 32 ^ broadcast(std::uint64_t{k0} << 32);
-      const Lanes second = p0 ^ c3[u] << 32 ^ broadcast(std::uint64_t{k1} << 32);
+      const Lanes first = p1 ^ c1[u] << 32 ^ broadcast(stream.key_0[last] << 32);
+      const Lanes second = p0 ^ c3[u] << 32 ^ broadcast(stream.key_1[last] << 32);
       std::memcpy(words.word + start + u * n_lanes, &first, sizeof first);
       std::memcpy(words.word + tile_blocks + start + u * n_lanes, &second, sizeof second);
     }
