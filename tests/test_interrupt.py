@@ -24,7 +24,7 @@ LONG_CALLS = {
         "mf.phase_diagram('tanh', np.linspace(1, 5, 3000), np.linspace(0, 4, 3000),"
         " n_threads={n_threads}, progress=False)"
     ),
-    "length_map": "mf.length_map(network, np.ones(50_000_000), n_threads={n_threads})",
+    "length_map": "mf.length_map(network, np.ones(10_000_000), n_threads={n_threads})",
     "covariance_map": (
         "mf.covariance_map(network, 1.0, 2.0, np.full(5_000_000, 0.5), n_threads={n_threads})"
     ),
