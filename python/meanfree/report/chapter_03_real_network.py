@@ -222,7 +222,7 @@ def _training(
         inputs,
         labels,
         n_test=397,
-        steps=(settings.size(40, 4), settings.size(250, 8)),
+        steps=(settings.size(30, 4), settings.size(250, 8)),
         seed=settings.seed_for("3 batches"),
         n_threads=settings.n_threads or 1,
     )

@@ -18,7 +18,7 @@ def inline(text: str) -> str:
     >>> inline("χ_1 < 1 and q^{l+1}")
     'χ<sub>1</sub> &lt; 1 and q<sup>l+1</sup>'
     """
-    html = escape(text.replace(" - ", " \N{MINUS SIGN} "), quote=True)
+    html = escape(text.replace(" -", " \N{MINUS SIGN}"), quote=True)
     html = _LOWERED.sub(lambda found: f"<sub>{found[1] or found[2]}</sub>", html)
     return _RAISED.sub(lambda found: f"<sup>{found[1] or found[2]}</sup>", html)
 

@@ -55,7 +55,9 @@ class _Run:
         import torch
 
         self.network = copy.deepcopy(network).float()
-        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=rate, momentum=0.9)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(), lr=rate, momentum=0.9, foreach=True
+        )
         self.curves = Training(rate, n_trial)
         self.done = 0
 
