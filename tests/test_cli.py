@@ -79,6 +79,9 @@ def test_wrong_usage_is_exit_code_1(arguments, capsys):
         (["critical", "tanh", "--sigma-b", "-1"], "sigma_b must be"),
         (["critical", "tanh", "--weights", "uniform"], "weights must be"),
         (["phase", "tanh", "--sigma-w", "3:1"], "sigma_w must be a number, low:high"),
+        (["phase", "tanh", "--sigma-w", "1:inf"], "sigma_w must be a number, low:high"),
+        (["phase", "tanh", "--sigma-b", "0:1:x"], "sigma_b must be a number, low:high"),
+        (["phase", "tanh", "--sigma-w", "nan", "--sigma-b", "0"], "sigma_w must be"),
         (
             ["phase", "tanh", "--sigma-w", "1", "--sigma-b", "0", "--out", "x.png"],
             "out needs a range",

@@ -17,9 +17,6 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from meanfree.ensemble import Ensemble
     from meanfree.report.engine import Report
 
@@ -270,24 +267,6 @@ def _point_rows(point: Any) -> list[tuple[str, str]]:
     ]
 
 
-def _axis(name: str, text: str) -> NDArray[np.float64]:
-    """Read ``1.3`` or ``low:high`` or ``low:high:count``."""
-    import numpy as np
-
-    try:
-        numbers = [float(part) for part in text.split(":")]
-        if len(numbers) == 1:
-            return np.array(numbers)
-        low, high = numbers[:2]
-        count = int(numbers[2]) if len(numbers) == 3 else 81
-    except ValueError:
-        numbers = []
-    if not (2 <= len(numbers) <= 3 and count >= 2 and math.isfinite(low) and low < high):
-        message = f"{name} must be a number, low:high or low:high:count, got {text!r}"
-        raise ValueError(message)
-    return np.linspace(low, high, count)
-
-
 @app.command()
 def phase(
     activation: Annotated[str, typer.Argument(help="tanh, relu, gelu, ...")],
@@ -313,8 +292,9 @@ def phase(
     over the grid of both.
     """
     import meanfree as mf
+    from meanfree._command_phase import as_text, axis
 
-    w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
+    w, b = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
     if w.size == b.size == 1:
         if out is not None:
             message = "out needs a range of sigma_w or sigma_b to draw, got one point"
@@ -335,32 +315,10 @@ def phase(
         fields = ("sigma_w", "sigma_b", "q", "c", "chi_1", "xi_q", "xi_c", "phase", "status")
         _print_json({"activation": activation} | {name: getattr(diagram, name) for name in fields})
     elif not quiet:
-        _print_phases(activation, diagram)
+        typer.echo(as_text(activation, diagram))
         if out is not None:
             typer.echo(f"figure  {out}")
     return FINE
-
-
-def _print_phases(activation: str, diagram: Any) -> None:
-    """Print a map of letters, sigma_b upwards, and how much of the range each phase takes."""
-    import numpy as np
-
-    total = diagram.phase.size
-    names, counts = np.unique(diagram.phase, return_counts=True)
-    shares = ", ".join(f"{n} {c / total:.0%}" for n, c in zip(names, counts, strict=True))
-    n_w, n_b = diagram.phase.shape
-    columns = np.unique(np.linspace(0, n_w - 1, min(n_w, 61)).round().astype(int))
-    rows = np.unique(np.linspace(0, n_b - 1, min(n_b, 17)).round().astype(int))
-    letter = {"ordered": ".", "critical": "|", "chaotic": "#"}
-    typer.echo(f"{activation}: {shares}   (. ordered, # chaotic, | critical, x q diverges)")
-    for j in rows[::-1]:
-        line = "".join(
-            "x" if diagram.status[i, j] == "diverges" else letter.get(diagram.phase[i, j], "?")
-            for i in columns
-        )
-        typer.echo(f"{diagram.sigma_b[j]:>8.3g}  {line}")
-    low, high = f"{diagram.sigma_w[0]:g}", f"{diagram.sigma_w[-1]:g}"
-    typer.echo(f"sigma_b ^  {low}{'sigma_w':^{max(9, len(columns) - len(low) - len(high))}}{high}")
 
 
 @app.command("build-info")

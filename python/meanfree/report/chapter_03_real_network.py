@@ -222,7 +222,7 @@ def _training(
         inputs,
         labels,
         n_test=397,
-        steps=(settings.size(30, 4), settings.size(250, 8)),
+        steps=(settings.size(25, 4), settings.size(200, 8)),
         seed=settings.seed_for("3 batches"),
         n_threads=settings.n_threads or 1,
     )
@@ -271,7 +271,7 @@ def _curves(trained: Sequence[Sequence[Training]], name: str, ylabel: str, guess
         best = _best(runs)
         for item in runs:
             ax.plot(
-                item.steps,
+                item.steps if name == "loss" else item.test_steps,
                 getattr(item, name),
                 color=color,
                 linewidth=2.0 if item is best else 0.8,

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 _BATCH = 64
-_RECORD = 10  # steps between two points of the curves
+_RECORD = 10  # steps between two points of the loss
+_TEST = 25  # and of the accuracy, which costs as much as two steps
 
 
 @contextmanager
@@ -34,12 +35,13 @@ def one_torch_thread() -> Iterator[None]:
 
 @dataclass(eq=False)
 class Training:
-    """Curves of one run: loss on the batches (mean over the steps between points), accuracy."""
+    """Curves of one run: loss on the batches, mean over the steps between points, and accuracy."""
 
     rate: float
     n_trial: int
     steps: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
+    test_steps: list[int] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
 
     @property
@@ -74,13 +76,16 @@ class _Run:
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             losses.append(float(loss.detach()))
-            if (step + 1) % _RECORD == 0 or step + 1 == until:
-                with torch.no_grad():
-                    right = self.network(test_inputs).argmax(dim=1) == test_labels
+            last = step + 1 == until
+            if (step + 1) % _RECORD == 0 or last:
                 self.curves.steps.append(step + 1)
                 self.curves.loss.append(float(np.mean(losses)))
-                self.curves.accuracy.append(float(right.double().mean()))
                 losses = []
+            if (step + 1) % _TEST == 0 or last:
+                with torch.no_grad():
+                    right = self.network(test_inputs).argmax(dim=1) == test_labels
+                self.curves.test_steps.append(step + 1)
+                self.curves.accuracy.append(float(right.double().mean()))
         self.done = until
 
 
