@@ -55,7 +55,7 @@ def repeated(fill, times):
 def main():
     """Fill arrays that stay in the second cache."""
     run = _compare.start("numpy", "torch", repeats=100)
-    n, times = (2048, 1) if run.tiny else (16_384, 8)
+    n, times = (2048, 1) if run.tiny else (65_536, 4)
     peers = {
         "numpy SFC64": numpy_normals(np.random.SFC64, n),
         "numpy PCG64": numpy_normals(np.random.PCG64, n),

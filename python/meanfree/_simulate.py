@@ -36,8 +36,8 @@ class PropagationSample:
     width, n_samples, seed : int
     method : {"gram", "weights"}
     q, q_error : (depth,) array
-        Mean over networks of the mean squared pre-activation of the first input, and one standard
-        error of it.
+        Mean over networks of the mean squared pre-activation, itself the mean over both inputs,
+        and one standard error of it.
     c, c_error : (depth,) array or None
         Mean of the correlation coefficient of the two inputs over the networks in which it is
         defined (neither input's length is 0), and one standard error; nan if there are fewer than
