@@ -17,8 +17,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -98,7 +98,6 @@ class Buffer {
  public:
   explicit Buffer(std::int64_t n) : lines_(static_cast<std::size_t>(n / 8 + 1)) {}
   double* data() { return lines_.front().value; }
-  const double* data() const { return lines_.front().value; }
 
  private:
   struct alignas(64) Line {
@@ -132,8 +131,7 @@ class PairOfInputs {
       activate(static_cast<std::uint64_t>(layer), pause);
       const double length = gain() * (aa_ + ee_);
       if (!std::isfinite(length)) {  // beyond the range of a double, or phi gave NaN
-        const double nan = std::numeric_limits<double>::quiet_NaN();
-        const double rest = std::isnan(length) ? nan : std::numeric_limits<double>::infinity();
+        const double nan = std::nan(""), rest = std::isnan(length) ? nan : HUGE_VAL;
         std::fill(q + layer + 1, q + law_.depth, rest);
         std::fill(c + layer + 1, c + law_.depth, nan);
         std::fill(delta + layer + 1, delta + law_.depth, nan);
@@ -181,7 +179,7 @@ class PairOfInputs {
     });
     *q = (aa + bb) / (2.0 * static_cast<double>(n_));
     if (!(aa > 0.0 && bb > 0.0)) {
-      *c = *delta = std::numeric_limits<double>::quiet_NaN();
+      *c = *delta = std::nan("");
       return;
     }
     const double cosine = std::min(std::fabs(ab) / (std::sqrt(aa) * std::sqrt(bb)), 1.0);
@@ -217,10 +215,7 @@ class PairOfInputs {
       y[1] = at(x) * at(e);
       y[2] = at(e) * at(e);
     });
-    sign_ = s;
-    aa_ = aa;
-    ae_ = ae;
-    ee_ = ee;
+    std::tie(sign_, aa_, ae_, ee_) = std::tie(s, aa, ae, ee);
   }
 
   /// The factor of a rank-revealing 2 x 2 Cholesky decomposition: (first, second) = first_scale
@@ -229,7 +224,7 @@ class PairOfInputs {
     bool swapped;
     double first_scale, ratio, second_scale;
   };
-  Factor factor(double bias_a, double bias_d) const {
+  Factor factor(double bias_a, double bias_d) {
     double first = gain() * aa_ + bias_a * bias_a, second = gain() * ee_ + bias_d * bias_d;
     const double product = gain() * ae_ + bias_a * bias_d;
     const double *p = x_a_.data(), *o = e_.data();
@@ -246,15 +241,14 @@ class PairOfInputs {
   }
 
   double gain() const { return law_.sigma_w * law_.sigma_w / static_cast<double>(n_); }
-
   double bias_of_difference() const { return (1.0 - sign_) * law_.sigma_b; }
 
   void gaussian_rows() {
     draw(0, 2 * padded_, z_.data());
     const Factor f = factor(law_.sigma_b, bias_of_difference());
     const double *z1 = z_.data(), *z2 = z1 + padded_;
-    double *first = f.swapped ? d_.data() : h_a_.data(),
-           *second = f.swapped ? h_a_.data() : d_.data();
+    double *first = h_a_.data(), *second = d_.data();
+    if (f.swapped) std::swap(first, second);
     for (std::int64_t i = 0; i < n_; ++i) {
       const double y = f.first_scale * z1[i];
       first[i] = y;
@@ -274,8 +268,8 @@ class PairOfInputs {
     const double across = squared_distance(z2, z1, slope, n_);
     const double scale_1 = root_n * f.first_scale / std::sqrt(square);
     const double scale_2 = across > 0.0 ? root_n * f.second_scale / std::sqrt(across) : 0.0;
-    double *first = f.swapped ? d_.data() : h_a_.data(),
-           *second = f.swapped ? h_a_.data() : d_.data();
+    double *first = h_a_.data(), *second = d_.data();
+    if (f.swapped) std::swap(first, second);
     for (std::int64_t i = 0; i < n_; ++i) {
       const double y = scale_1 * z1[i];
       first[i] = y;
