@@ -29,7 +29,7 @@ LONG_CALLS = {
         "mf.covariance_map(network, 1.0, 2.0, np.full(5_000_000, 0.5), n_threads={n_threads})"
     ),
     "correlation_map": (
-        "mf.correlation_map(network, np.full(20_000_000, 0.5), q=1.0, n_threads={n_threads})"
+        "mf.correlation_map(network, np.full(5_000_000, 0.5), q=1.0, n_threads={n_threads})"
     ),
     "propagate": (
         "mf.propagate(network, 20_000, q=1.0, c=np.full(2000, 0.5), n_threads={n_threads})"
@@ -55,23 +55,34 @@ print(mf.length_map(network, 1.0) > 0)
 """
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("call", LONG_CALLS)
-def test_interrupt_ends_a_long_call_within_half_a_second(call, n_threads):
-    code = CHILD.format(call=LONG_CALLS[call].format(n_threads=n_threads))
+def seconds_to_interrupt(code: str, after: float) -> float:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         try:
             assert child.stdout.readline() == "ready\n"
-            time.sleep(1.0)
+            time.sleep(after)
             assert child.poll() is None, "the call was too short to be interrupted"
             sent = time.time()
             child.send_signal(signal.SIGINT)
             answer, works = child.stdout.read().split()
         finally:
             child.kill()
-    assert float(answer) - sent < 0.5
     assert works == "True"
+    return float(answer) - sent
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_interrupt_ends_a_long_call_within_half_a_second(call, n_threads):
+    code = CHILD.format(call=LONG_CALLS[call].format(n_threads=n_threads))
+    # A call that does not poll takes seconds every time; on a busy machine one that does may once
+    # have to wait for a processor.
+    delays = []
+    for after in (1.0, 0.7, 1.3):
+        delays.append(seconds_to_interrupt(code, after))
+        if delays[-1] < 0.5:
+            return
+    pytest.fail(f"took {delays} s")
 
 
 FORK = """
