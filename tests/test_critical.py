@@ -178,3 +178,12 @@ def test_plot_tells_stable_from_unstable():
     np.testing.assert_array_equal(np.isfinite(stable.get_xdata()), line.stable)
     np.testing.assert_array_equal(np.isfinite(unstable.get_xdata()), ~line.stable)
     plt.close("all")
+
+
+@pytest.mark.parametrize("name", ["tanh", "hard_tanh", "erf"])
+def test_line_goes_on_to_large_biases(name):
+    line = mf.critical_line(name, sigma_b=1e6)
+    assert line.stable
+    again = mf.critical_line(name, q=line.q)
+    assert again.sigma_w == pytest.approx(line.sigma_w, rel=1e-9)
+    assert again.sigma_b == pytest.approx(1e6, rel=1e-9)

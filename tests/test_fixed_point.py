@@ -200,3 +200,18 @@ def test_result_is_frozen_and_short_to_read():
 def test_argument_must_be_an_ensemble():
     with pytest.raises(TypeError, match="ensemble must be an Ensemble, got 'tanh'"):
         mf.fixed_point("tanh")
+
+
+@pytest.mark.parametrize(
+    ("function", "sigma_w"),
+    [
+        (lambda x: np.maximum(x, 0), 2**0.5),
+        (lambda x: np.where(x > 0, x, 0.1 * x), (2 / 1.01) ** 0.5),
+        (np.abs, 1.0),
+        (lambda x: 3.0 * x, 1 / 3),
+    ],
+)
+def test_function_with_a_straight_length_map_is_marginal_without_isolated_roots(function, sigma_w):
+    point = mf.fixed_point(mf.Ensemble(function, sigma_w))
+    assert (point.q, point.roots, point.status) == (1.0, (), "marginal")
+    assert point.chi_1 == pytest.approx(1.0, abs=1e-14)

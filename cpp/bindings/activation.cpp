@@ -36,6 +36,25 @@ bool jumps(const ArrayFunction& f, double k) {
   return std::fabs(y[2] - y[1]) > 1e-5 * scale + 4.0 * smooth;
 }
 
+/// Is f(x) = right x for x > 0 and left x for x < 0, to rounding?
+bool is_homogeneous(const ArrayFunction& f, double& left, double& right) {
+  // small arguments first: a function that grows fast is not asked for large ones
+  for (const double size : {1.0, 200.0, 2e5}) {
+    double x[6] = {0.01, 0.7, 5.0, -0.01, -0.7, -5.0}, y[6];
+    for (double& value : x) value *= size;
+    f(x, 6, y);
+    if (size == 1.0) {
+      right = y[1] / x[1];
+      left = y[4] / x[4];
+    }
+    for (int i = 0; i < 6; ++i) {
+      const double expected = (x[i] > 0.0 ? right : left) * x[i];
+      if (!(std::fabs(y[i] - expected) <= 1e-15 * std::fabs(expected))) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 Activation to_activation(const py::tuple& spec) {
@@ -56,6 +75,16 @@ Activation to_activation(const py::tuple& spec) {
     phi.slope_jumps = phi.slope_jumps || phi.value_jumps || jumps(phi.derivative, k);
   }
   phi.final_slope_squared = std::nan("");
+  double left, right;
+  if (is_homogeneous(phi.value, left, right) && right != 0.0) {
+    // a straight length map: quadrature could not tell a marginal one from its rounding
+    phi.family = Family::homogeneous;
+    phi.user_defined = false;
+    phi.gain = left / right;
+    phi.scale = right;
+    phi.slope_jumps = left != right;
+    phi.final_slope_squared = 0.5 * (left * left + right * right);
+  }
   return phi;
 }
 

@@ -269,7 +269,8 @@ def _why_not(phi: Activation, sigma_b: float) -> str:
                 f"chi_1 = 1 is met at a stable fixed point only for sigma_b >= {edge:.5f} with "
                 f"{phi} (sigma_w = {at:.6f} there), got {sigma_b!r}"
             )
-    if sigma_b > 0.0 and _core.critical_points(phi.core, np.zeros(1))["stable"][0]:
+    at_zero = _core.critical_points(phi.core, np.zeros(1))
+    if sigma_b > 0.0 and at_zero["stable"][0] and at_zero["q"][0] == 1.0:
         return (
             f"chi_1 = 1 is met at a fixed point only for sigma_b = 0 with {phi}: with biases the "
             f"length grows in every layer, got {sigma_b!r}"

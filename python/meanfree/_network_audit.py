@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+MIN_SPREAD = 8
+"""From so many draws on, the spread of their logarithms counts in the standard error: draws of a
+deep network are close to log-normal, and their plain deviation misses the rare large ones."""
+
 _READOUT = "E = mean over the inputs of a random linear readout of the output"
 
 
@@ -86,6 +90,9 @@ def _check_model(model: object) -> torch.nn.Module:
     for name, parameter in model.named_parameters():
         if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
             message = f"model must be initialised, but {name} is lazy: call the model once"
+            raise ValueError(message)
+        if parameter.is_meta:
+            message = f"model must hold numbers, but {name} is on the meta device"
             raise ValueError(message)
         if not bool(torch.isfinite(parameter).all()):
             message = f"model must have finite parameters, got nan or inf in {name}"
@@ -217,37 +224,38 @@ def _spread(logarithms: Array) -> float:
     return math.expm1(min(float(logarithms.var(ddof=1)), 100.0))
 
 
-def _error_scale(n: int) -> float:
-    """Return the factor from a standard deviation over n draws to a standard error.
+def _allowed(n: int) -> float:
+    """Return the standard errors that a verdict over n draws allows.
 
-    It is 1 / sqrt(n), widened for the few draws that the deviation itself comes from: four errors
-    are as improbable by Student's law as four standard errors by the normal one.
+    As improbable by Student's law as four by the normal one: with few draws the standard error is
+    itself uncertain.
     """
     from scipy.special import ndtr, stdtrit
 
-    tail = float(ndtr(-STANDARD_ERRORS))
-    return -float(stdtrit(n - 1, tail)) / (STANDARD_ERRORS * math.sqrt(n))
+    return -float(stdtrit(n - 1, float(ndtr(-STANDARD_ERRORS))))
 
 
 def _compared_length(draws: Array, theory: float, bound: float, eps: float) -> Compared:
-    scale, mean = _error_scale(len(draws)), float(draws.mean())
-    error = float(draws.std(ddof=1)) * scale
-    if np.all(draws > 0) and np.all(np.isfinite(draws)):
-        error = max(error, mean * scale * math.sqrt(_spread(np.log(draws))))
-    return Compared(theory, mean, max(error, eps * abs(theory)), bound)
+    n, mean = len(draws), float(draws.mean())
+    error = float(draws.std(ddof=1)) / math.sqrt(n)
+    if n >= MIN_SPREAD and np.all(draws > 0) and np.all(np.isfinite(draws)):
+        error = max(error, mean * math.sqrt(_spread(np.log(draws)) / n))
+    return Compared(theory, mean, max(error, eps * abs(theory)), bound, _allowed(n))
 
 
 def _compared_gradient(draws: Array, theory: Array, bound: float, eps: float) -> Compared:
-    scale, mean = _error_scale(len(draws)), float(theory.mean())
-    error = float((draws - theory).std(ddof=1)) * scale
-    if np.all(draws > 0) and np.all(theory > 0) and np.all(np.isfinite(draws / theory)):
+    n, mean = len(draws), float(theory.mean())
+    error = float((draws - theory).std(ddof=1)) / math.sqrt(n)
+    positive = np.all(draws > 0) and np.all(theory > 0)
+    if n >= MIN_SPREAD and positive and np.all(np.isfinite(draws / theory)):
         spread = _spread(np.log(draws / theory))
-        error = max(error, scale * math.sqrt(float(np.mean(theory**2)) * spread))
-    return Compared(mean, float(draws.mean()), max(error, eps * abs(mean)), bound * abs(mean))
+        error = max(error, math.sqrt(float(np.mean(theory**2)) * spread / n))
+    error = max(error, eps * abs(mean))
+    return Compared(mean, float(draws.mean()), error, bound * abs(mean), _allowed(n))
 
 
 def _unmodelled(draws: Array) -> Compared:
-    error = float(draws.std(ddof=1)) * _error_scale(len(draws))
+    error = float(draws.std(ddof=1)) / math.sqrt(len(draws))
     return Compared(math.nan, float(draws.mean()), error, math.nan)
 
 

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 _MANY = 1e3  # squared gradients that change by less over the whole depth are no finding
 _PARAMETER = {"leaky_relu": "negative_slope", "elu": "alpha", "shifted_relu": "shift"}
 _SIGMA_B = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # tried in turn for a critical point
-_TORCH_GAIN = {"tanh": 5 / 3, "sigmoid": 1.0, "selu": 0.75, "relu": math.sqrt(2.0)}
+# What torch.nn.init.calculate_gain recommends; orthogonal_ and kaiming_ take it as sigma_w.
+TORCH_GAIN = {
+    "linear": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2.0),
+    "leaky_relu": math.sqrt(2.0 / (1.0 + 0.01**2)),
+    "selu": 0.75,
+}
 
 
 def to_activation(spec: Spec) -> Activation:
@@ -74,7 +82,7 @@ def bulk(chain: Chain, laws: Sequence[Law | None], last_length: float) -> Bulk:
     if math.isnan(chi_1):
         chi_1 = float(correlation_slope(ensemble, 1.0, q=last_length))
     n_weights = sum(layer.fan_in * layer.fan_out for layer, _ in alike)
-    tolerance = 1e-5 if weights == "orthogonal" else 4 * math.sqrt(2 / n_weights)
+    tolerance = 1e-5 if weights == "orthogonal" else min(0.1, 4 * math.sqrt(2 / n_weights))
     if abs(chi_1 - 1) <= tolerance:
         return Bulk(ensemble, "critical", chi_1, math.inf)
     scale = 1 / abs(math.log(chi_1)) if chi_1 > 0 else 0.0
@@ -205,10 +213,10 @@ def _likeness(covariance: Sequence[Array | None]) -> list[str]:
 
 def _torch_gain(state: Bulk, depth: int) -> list[str]:
     """Say what torch's recommended gain would do, where it is not critical either."""
-    if state.ensemble is None or state.ensemble.activation.name not in _TORCH_GAIN:
+    if state.ensemble is None or state.ensemble.activation.name not in TORCH_GAIN:
         return []
     name = state.ensemble.activation.name
-    gain = _TORCH_GAIN[name]
+    gain = TORCH_GAIN[name]
     point = fixed_point(Ensemble(name, gain))
     if not math.isfinite(point.chi_1) or abs(point.chi_1 - 1) < 1e-3:
         return []

@@ -323,7 +323,9 @@ def read_chain(model: torch.nn.Module, recorder: Recorder, output: torch.Tensor)
 
 def _kind(model: torch.nn.Module, key: str) -> str:
     names = dict(model.named_modules())
-    return type(names[key]).__name__ if key in names else "Parameter"
+    if key in names:
+        return type(names[key]).__name__
+    return "Linear" if isinstance(model, torch.nn.Linear) else "Parameter"
 
 
 def _reason(model: torch.nn.Module, entry: Seen) -> str:

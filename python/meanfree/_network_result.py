@@ -32,16 +32,18 @@ class Compared:
     measured : float
         Mean over the draws.
     error : float
-        One standard error of ``measured - theory``, widened for few draws: four of them are as
-        improbable by Student's law as four standard errors by the normal one.
+        One standard error of ``measured - theory``.
     bound : float
         How far the mean at the layer's width may lie from `theory`.
+    allowed : float
+        Standard errors that a verdict allows: 4, widened by Student's law for few draws.
     """
 
     theory: float
     measured: float
     error: float
     bound: float
+    allowed: float = STANDARD_ERRORS
 
     @property
     def z(self) -> float:
@@ -53,13 +55,12 @@ class Compared:
 
     @property
     def agrees(self) -> bool:
-        """Whether the deviation is within 4 standard errors + `bound`."""
-        allowed = STANDARD_ERRORS * self.error + self.bound
-        return abs(self.measured - self.theory) <= allowed
+        """Whether the deviation is within `allowed` standard errors + `bound`."""
+        return abs(self.measured - self.theory) <= self.allowed * self.error + self.bound
 
     def to_dict(self) -> dict[str, float | None]:
         """Return the numbers as plain data, None for what is not a finite number."""
-        names = ("theory", "measured", "error", "bound", "z")
+        names = ("theory", "measured", "error", "bound", "allowed", "z")
         return {name: finite(getattr(self, name)) for name in names}
 
 

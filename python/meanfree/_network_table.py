@@ -19,7 +19,7 @@ def table(audit: Audit) -> str:
         f"phase     {_phase(audit)}",
         f"measured  {audit.n_samples} draws of the weights, {audit.n_inputs} inputs, "
         f"seed {audit.seed}; {audit.loss}",
-        "verdict   agrees if |theory - mean| <= 4 standard errors (s.e.) + bound",
+        f"verdict   agrees if |theory - mean| <= {_allowed(audit)} standard errors (s.e.) + bound",
         f"bound     {audit.bound}",
         "",
     ]
@@ -49,6 +49,11 @@ def table(audit: Audit) -> str:
             f"{e.activation}, {e.weights}, sigma_w = {e.sigma_w:.6g}, sigma_b = {e.sigma_b:.6g}"
         )
     return "\n".join(lines)
+
+
+def _allowed(audit: Audit) -> str:
+    allowed = audit.reference.q.allowed
+    return f"{allowed:.1f}" + (f" (4, widened for {audit.n_samples} draws)" if allowed > 4 else "")
 
 
 def _phase(audit: Audit) -> str:

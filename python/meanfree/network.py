@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from meanfree._check import cores, size
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Audit", "Compared", "LayerAudit", "audit", "initialize"]
+
+
+def _require_torch(what: str) -> None:
+    if find_spec("torch") is None:
+        message = f"{what} needs PyTorch: pip install 'meanfree[train]'"
+        raise ImportError(message)
 
 
 def audit(
@@ -111,6 +118,7 @@ def audit(
         if value is not None and not callable(value):
             message = f"{name} must be a function or None, got {value!r:.60}"
             raise TypeError(message)
+    _require_torch("audit")
     from meanfree._network_audit import prepare, result
     from meanfree._network_measure import Probe, global_state
     from meanfree._network_predict import predict
@@ -160,6 +168,7 @@ def initialize(model: torch.nn.Module, ensemble: Ensemble, *, seed: int) -> torc
     >>> torch.allclose(layer.weight @ layer.weight.T, torch.eye(2), atol=1e-6)
     True
     """
+    _require_torch("initialize")
     import torch
 
     from meanfree._network_draw import Law, draw_linear

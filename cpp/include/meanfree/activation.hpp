@@ -51,6 +51,7 @@ struct Activation {
   double pole_distance = 0.0;    // analytic: distance of the nearest pole from the real axis
   double low = 0.0, high = 0.0;  // clip: the two bounds
   double gain = 1.0;             // erf: phi = erf(gain h); homogeneous: the slope at h < 0
+  double scale = 1.0;  // homogeneous: the slope at h > 0; `gain` is that at h < 0 over this
   /// lim E phi^2 / q as q -> inf, (phi'(inf)^2 + phi'(-inf)^2) / 2; NaN: not known.
   double final_slope_squared = 0.0;
 

@@ -15,7 +15,7 @@ namespace meanfree {
 inline std::unique_ptr<Expectation> averages(const Activation& phi) {
   switch (phi.family) {
     case Family::homogeneous:
-      return std::make_unique<ClosedForm<HomogeneousForm>>(HomogeneousForm{phi.gain});
+      return std::make_unique<ClosedForm<HomogeneousForm>>(HomogeneousForm{phi.gain, phi.scale});
     case Family::erf:
       return std::make_unique<ClosedForm<ErfForm>>(ErfForm{phi.gain});
     case Family::sine:

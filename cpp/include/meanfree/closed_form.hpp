@@ -30,12 +30,17 @@ struct Cross {
 /// phi = a h for h < 0, h for h > 0. With t = arccos c:
 /// E phi phi = (1-a)^2 q (sin t + (pi - t) cos t) / (2 pi) + a q c.
 struct HomogeneousForm {
-  double a;
+  double a, scale = 1.0;  // slopes: scale for h > 0, scale a for h < 0
 
   Single single(double q) const {
-    const double s = 0.5 * (1.0 + a * a), root = std::sqrt(q);
+    const double s = 0.5 * (1.0 + a * a) * scale * scale, root = std::sqrt(q);
     const double curvature = a == 1.0 ? 0.0 : detail::infinity;
-    return {(1.0 - a) * root * 0.39894228040143268, 0.5 * (1.0 + a), s * q, s, curvature, s};
+    return {scale * (1.0 - a) * root * 0.39894228040143268,
+            scale * 0.5 * (1.0 + a),
+            s * q,
+            s,
+            curvature,
+            s};
   }
 
   Pair pair(double q, double delta) const {
@@ -55,8 +60,10 @@ struct HomogeneousForm {
     const double arc = small < 0.5 ? series : sine - small * (1.0 - gap);
     const double near = delta < 1.0 ? arc : sine - t * c,
                  far = delta < 1.0 ? sine + (pi - t) * c : arc;
-    return {q * (b * far / (2.0 * pi) + a * c),
-            q * (b * (pi * delta - near) / (2.0 * pi) + a * delta), b * (pi - t) / (2.0 * pi) + a};
+    const double s = scale * scale;
+    return {s * q * (b * far / (2.0 * pi) + a * c),
+            s * q * (b * (pi * delta - near) / (2.0 * pi) + a * delta),
+            s * (b * (pi - t) / (2.0 * pi) + a)};
   }
 
   Cross cross(double q1, double q2, double c) const {

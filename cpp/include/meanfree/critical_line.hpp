@@ -20,7 +20,8 @@ struct CriticalPoint {
 class CriticalLine {
  public:
   CriticalLine(const Activation& phi, Expectation& average) : phi_(phi), average_(average) {
-    for (int j = -8 * per_decade; j <= 8 * per_decade; ++j)
+    const int above = phi.user_defined ? 6 : 20;  // decades
+    for (int j = -8 * per_decade; j <= above * per_decade; ++j)
       q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
     const std::int64_t n = static_cast<std::int64_t>(q_.size());
     std::vector<double> second(n), slope(n);
