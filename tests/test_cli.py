@@ -59,6 +59,8 @@ def test_every_command_has_help(command, capsys):
         ["nonsense"],
         ["report", "--nonsense"],
         ["report", "--seed", "-1"],
+        ["report", "--seed", str(2**64)],
+        ["audit", "model.py:build", "--data", "digits", "--seed", str(2**64)],
         ["report", "--threads", "0"],
         ["critical"],
         ["audit", "model.py:build"],
@@ -78,13 +80,24 @@ def test_wrong_usage_is_exit_code_1(arguments, capsys):
         (["critical", "softplus"], "softplus"),
         (["critical", "tanh", "--sigma-b", "-1"], "sigma_b must be"),
         (["critical", "tanh", "--weights", "uniform"], "weights must be"),
-        (["phase", "tanh", "--sigma-w", "3:1"], "sigma_w must be a number, low:high"),
-        (["phase", "tanh", "--sigma-w", "1:inf"], "sigma_w must be a number, low:high"),
-        (["phase", "tanh", "--sigma-b", "0:1:x"], "sigma_b must be a number, low:high"),
+        (["phase", "tanh", "--sigma-w", "3:1"], "--sigma-w must be a number, low:high"),
+        (["phase", "tanh", "--sigma-w", "1:inf"], "--sigma-w must be a number, low:high"),
+        (["phase", "tanh", "--sigma-b", "0:1:x"], "--sigma-b must be a number, low:high"),
+        (
+            ["phase", "tanh", "--sigma-w", "1:2:1000000000"],
+            "--sigma-w must have a count in [2, 10000], got 1000000000",
+        ),
+        (["phase", "tanh", "--sigma-w", "1:2:inf"], "--sigma-w must be a number, low:high"),
+        (["phase", "tanh", "--out", "x.xyz"], "--out must be a file that ends in .png, .pdf, .svg"),
+        (["phase", "tanh", "--out", "absent/x.png"], "in a folder that exists, got"),
+        (
+            ["audit", "no_such.py:f", "--data", "digits", "--out", "x"],
+            "--out must be a file that ends in .png, .pdf, .svg",
+        ),
         (["phase", "tanh", "--sigma-w", "nan", "--sigma-b", "0"], "sigma_w must be"),
         (
             ["phase", "tanh", "--sigma-w", "1", "--sigma-b", "0", "--out", "x.png"],
-            "out needs a range",
+            "--out needs a range",
         ),
         (["report", "--only", "77"], "only must name a chapter"),
         (["audit", "model.txt", "--data", "digits"], "model must be FILE.py:FUNCTION"),
@@ -98,6 +111,34 @@ def test_error_of_the_library_is_one_line_and_exit_code_1(arguments, message, ca
     assert message in err
     assert err.startswith("meanfree: ")
     assert err.count("\n") == 1
+
+
+def test_error_of_a_seed_names_its_range(capsys):
+    _, _, err = run(capsys, "report", "--seed", str(2**64))
+    assert "--seed" in err
+    assert f"must be an integer in [0, 2**64 - 1], got {2**64}" in err
+
+
+def test_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "meanfree", "build-info", "--json"], check=True, capture_output=True
+    )
+    assert json.loads(done.stdout) == mf.build_info()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["critical", "tanh"],
+        ["build-info"],
+        ["phase", "tanh", "--sigma-w", "1", "--sigma-b", "0"],
+        ["phase", "tanh", "--sigma-w", "1:2:3", "--sigma-b", "0:1:3"],
+    ],
+)
+def test_quiet_prints_the_result(arguments, capsys):
+    _, loud, _ = run(capsys, *arguments)
+    code, out, err = run(capsys, *arguments, "--quiet")
+    assert (code, out, err) == (0, loud, "")
 
 
 def test_help_does_not_load_what_is_slow():
@@ -152,6 +193,14 @@ def test_quiet_report_prints_the_summary_only(chapters, capsys, tmp_path):
     chapters(chapter())
     _, out, _ = run(capsys, "report", "--out", str(tmp_path), "--quiet")
     assert out.count("\n") == 1
+
+
+def test_folder_of_the_report_that_cannot_be_made_is_named(chapters, capsys, tmp_path):
+    chapters(chapter())
+    (tmp_path / "file").touch()
+    code, out, err = run(capsys, "report", "--out", str(tmp_path / "file"))
+    assert (code, out) == (1, "")
+    assert err.startswith("meanfree: --out must be a folder that can be made, got ")
 
 
 def test_only_runs_the_chapters_named(chapters, capsys, tmp_path):
@@ -245,6 +294,19 @@ def build():
 
 def nothing():
     return None
+
+def leaves():
+    raise SystemExit(0)
+
+def fails():
+    raise KeyError("first\\nsecond")
+
+class Leaves(torch.nn.Sequential):
+    def forward(self, x):
+        raise SystemExit(0)
+
+def leaves_later():
+    return Leaves(torch.nn.Linear(8, 3))
 """
 
 
@@ -276,6 +338,9 @@ def test_audit_of_a_model_in_a_file(folder, data, capsys):
     [
         ("absent", "data.npz", "has no function 'absent'"),
         ("nothing", "data.npz", "must return a torch.nn.Module, got NoneType"),
+        ("leaves", "data.npz", "small_model.py:leaves raised SystemExit: 0"),
+        ("leaves_later", "data.npz", "small_model.py:leaves_later raised SystemExit: 0"),
+        ("fails", "data.npz", "small_model.py:fails raised KeyError: 'first"),
         ("build", "absent.npz", "does not exist"),
         ("build", "other.npz", "must hold x"),
         ("build", "data.csv", "data must be digits or a .npy, .npz or .pt file"),
@@ -287,6 +352,16 @@ def test_bad_model_or_data_is_named(folder, model, data, message, capsys):
     )
     assert code == 1
     assert message in err
+    assert err.count("\n") == 1
+
+
+def test_model_file_that_exits_is_named(folder, capsys):
+    (folder / "small_model.py").write_text("raise SystemExit")
+    code, _, err = run(
+        capsys, "audit", f"{folder}/small_model.py:build", "--data", f"{folder}/data.npz"
+    )
+    assert code == 1
+    assert err == f"meanfree: model file {folder}/small_model.py raised SystemExit\n"
 
 
 def test_audit_reads_torch_files(folder, capsys):

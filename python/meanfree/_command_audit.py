@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
     import torch
 
     Data = tuple[torch.Tensor, torch.Tensor | None]
+
+
+@contextmanager
+def _named(what: str, *kinds: type[BaseException]) -> Iterator[None]:
+    """Turn an exception of the user's code into one that says in one line where it came from."""
+    try:
+        yield
+    except kinds as error:
+        text = " ".join(str(error).split())
+        message = f"{what} raised {type(error).__name__}{f': {text}' if text else ''}"
+        raise RuntimeError(message) from error
+
+
+def no_exit(model: str) -> AbstractContextManager[None]:
+    """Keep a model that calls ``sys.exit`` while it runs from ending the command."""
+    return _named(f"model {model}", SystemExit)
 
 
 def load_model(where: str) -> torch.nn.Module:
@@ -22,6 +42,8 @@ def load_model(where: str) -> torch.nn.Module:
         If `where` has another form, or the file lacks the function.
     TypeError
         If the function returns no torch.nn.Module.
+    RuntimeError
+        If the file or the function raises an exception, SystemExit included.
     """
     import torch
 
@@ -41,13 +63,15 @@ def load_model(where: str) -> torch.nn.Module:
     sys.modules.setdefault(path.stem, module)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
+        with _named(f"model file {file}", Exception, SystemExit):
+            spec.loader.exec_module(module)
         if not hasattr(module, name):
             message = f"model file {file} has no function {name!r}"
             raise ValueError(message)
         model = getattr(module, name)
         if not isinstance(model, torch.nn.Module):
-            model = model()
+            with _named(f"model {where}", Exception, SystemExit):
+                model = model()
     finally:
         sys.path.remove(str(path.parent.resolve()))
     if not isinstance(model, torch.nn.Module):

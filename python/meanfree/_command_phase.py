@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     from meanfree.meanfield import PhaseDiagram
 
 
+_MOST_POINTS = 10_000  # of one axis; no screen or page shows more
+
+
 def axis(name: str, text: str) -> NDArray[np.float64]:
-    """Read ``1.3`` or ``low:high`` or ``low:high:count``."""
+    """Read ``1.3`` or ``low:high`` or ``low:high:count``; `name` is the option, for errors."""
     try:
         numbers = [float(part) for part in text.split(":")]
         if len(numbers) == 1:
             return np.array(numbers)
         low, high = numbers[:2]
-        count = int(numbers[2]) if len(numbers) == 3 else 81
+        count = int(text.split(":")[2]) if len(numbers) == 3 else 81
     except ValueError:
         numbers = []
     if not (2 <= len(numbers) <= 3 and count >= 2 and -math.inf < low < high < math.inf):
         message = f"{name} must be a number, low:high or low:high:count, got {text!r}"
+        raise ValueError(message)
+    if count > _MOST_POINTS:
+        message = f"{name} must have a count in [2, {_MOST_POINTS}], got {count} in {text!r}"
         raise ValueError(message)
     return np.linspace(low, high, count)
 

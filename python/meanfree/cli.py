@@ -7,7 +7,6 @@ Exit codes: 0 fine, 1 wrong usage or input, 2 not converged, 3 a verdict failed,
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,6 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meanfree.ensemble import Ensemble
     from meanfree.report.engine import Report
 
 FINE, WRONG, NOT_CONVERGED, DISAGREES, INTERRUPTED = 0, 1, 2, 3, 130
@@ -34,15 +32,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _seed(value: int) -> int:
+    from meanfree import _check
+
+    try:
+        return _check.seed(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", help="Seed of all random numbers.", min=0)
+    int, typer.Option("--seed", metavar="N", help="Seed of all random numbers.", callback=_seed)
 ]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Threads; all allowed cores by default.", min=1),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no lines on the way.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress; the result is still printed.")
+]
 SigmaB = Annotated[
     float, typer.Option("--sigma-b", metavar="X", help="Standard deviation of the biases.")
 ]
@@ -88,7 +98,11 @@ def report(
 
     settings = engine.Settings(seed=seed, n_threads=cores(threads))
     chapters = engine.choose(engine.load_chapters(), only or [])
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"--out must be a folder that can be made, got {str(out)!r}: {error.strerror}"
+        raise ValueError(message) from error
     lines = terminal.Silence() if as_json or quiet else terminal.Terminal()
     if isinstance(lines, terminal.Terminal):
         many = "s" if settings.n_threads != 1 else ""
@@ -142,64 +156,30 @@ def audit(
     Says which phase the initialisation is in, whether gradients reach the first layers, and what
     to do about it. The exit code is 3 if theory and measurement of a layer disagree.
     """
-    from meanfree._command_audit import load_data, load_model
+    from meanfree._command_audit import load_data, load_model, no_exit
+    from meanfree._command_figure import check_path, save_plot
     from meanfree.network import audit as audit_model
 
+    check_path(out)
     inputs, targets = load_data(data)
-    result = audit_model(
-        load_model(model),
-        inputs,
-        targets=targets,
-        n_samples=samples,
-        seed=seed,
-        n_threads=threads,
-        progress=False if quiet or as_json else None,
-    )
+    built = load_model(model)
+    with no_exit(model):
+        result = audit_model(
+            built,
+            inputs,
+            targets=targets,
+            n_samples=samples,
+            seed=seed,
+            n_threads=threads,
+            progress=False if quiet or as_json else None,
+        )
     if out is not None:
-        _save_plot(result, out)
+        save_plot(result, out)
     if as_json:
         _print_json(result.to_dict())
     else:
         typer.echo(str(result.table()))
     return DISAGREES if any(layer.verdict == "disagrees" for layer in result.layers) else FINE
-
-
-def _save_plot(result: Any, path: Path) -> None:
-    import matplotlib as mpl
-
-    from meanfree.report.style import STYLE, canvas
-
-    with mpl.rc_context(STYLE):
-        figure, ax = canvas()
-        result.plot(ax)
-        figure.savefig(path)
-
-
-# What torch.nn.init.calculate_gain recommends; orthogonal_ and kaiming_ take it as sigma_w.
-_TORCH_GAIN = {
-    "linear": 1.0,
-    "sigmoid": 1.0,
-    "tanh": 5.0 / 3.0,
-    "relu": math.sqrt(2.0),
-    "leaky_relu": math.sqrt(2.0 / (1.0 + 0.01**2)),
-    "selu": 0.75,
-}
-
-
-def _recipe(ensemble: Ensemble) -> str:
-    weight = f"{ensemble.sigma_w:.10g}"
-    if ensemble.weights == "orthogonal":
-        line = f"torch.nn.init.orthogonal_(layer.weight, gain={weight})"
-        note = "  # times sqrt(fan_out / fan_in) where the layer widens"
-    else:
-        line = f"torch.nn.init.normal_(layer.weight, std={weight} / math.sqrt(fan_in))"
-        note = ""
-    bias = (
-        f"normal_(layer.bias, std={ensemble.sigma_b:g})"
-        if ensemble.sigma_b
-        else "zeros_(layer.bias)"
-    )
-    return f"{line}{note}\ntorch.nn.init.{bias}"
 
 
 @app.command()
@@ -208,63 +188,21 @@ def critical(
     sigma_b: SigmaB = 0.0,
     weights: Weights = "gaussian",
     as_json: Json = False,
+    _quiet: Quiet = False,
 ) -> int:
     """Print the critical initialisation of an activation.
 
     That is the sigma_w at which chi_1 = 1 for the given sigma_b.
     """
     import meanfree as mf
+    from meanfree._command_critical import critical_data, critical_rows
 
     ensemble = mf.critical(activation, sigma_b, weights=weights)  # type: ignore[arg-type]
-    point = mf.fixed_point(ensemble)
-    gain = _TORCH_GAIN.get(activation)
-    torch_point = None if gain is None else mf.fixed_point(mf.Ensemble(activation, gain))
-    data = {
-        "activation": activation,
-        "weights": weights,
-        "sigma_w": ensemble.sigma_w,
-        "sigma_b": ensemble.sigma_b,
-        **_point(point),
-    }
     if as_json:
-        if torch_point is not None:
-            data["torch_gain"] = {"sigma_w": gain, "sigma_b": 0.0, **_point(torch_point)}
-        _print_json(data)
-        return FINE
-    rows = [
-        ("ensemble", f"{activation}, {weights} weights"),
-        ("sigma_w", f"{ensemble.sigma_w:.10g}"),
-        ("sigma_b", f"{ensemble.sigma_b:.10g}"),
-        *_point_rows(point),
-    ]
-    rows += [
-        ("set it" if not i else "", line) for i, line in enumerate(_recipe(ensemble).split("\n"))
-    ]
-    if torch_point is not None:
-        rows.append(
-            (
-                "remark",
-                f"calculate_gain({activation!r}) = {gain:.4g} with sigma_b = 0 is "
-                f"{torch_point.phase}: chi_1 = {torch_point.chi_1:.4f}",
-            )
-        )
-    _print_pairs(rows)
+        _print_json(critical_data(activation, ensemble))
+    else:
+        _print_pairs(critical_rows(activation, ensemble))
     return FINE
-
-
-_POINT_FIELDS = ("q", "c", "chi_1", "chi_2", "xi_q", "xi_c", "xi_gradient", "phase", "status")
-
-
-def _point(point: Any) -> dict[str, Any]:
-    return {name: getattr(point, name) for name in _POINT_FIELDS}
-
-
-def _point_rows(point: Any) -> list[tuple[str, str]]:
-    marks = {"q": "q*", "c": "c*"}
-    return [
-        (marks.get(name, name), value if isinstance(value, str) else f"{value:.10g}")
-        for name, value in _point(point).items()
-    ]
 
 
 @app.command()
@@ -292,37 +230,40 @@ def phase(
     over the grid of both.
     """
     import meanfree as mf
+    from meanfree._command_critical import point_data, point_rows
+    from meanfree._command_figure import check_path, save_plot
     from meanfree._command_phase import as_text, axis
 
-    w, b = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
+    check_path(out)
+    w, b = axis("--sigma-w", sigma_w), axis("--sigma-b", sigma_b)
     if w.size == b.size == 1:
         if out is not None:
-            message = "out needs a range of sigma_w or sigma_b to draw, got one point"
+            message = "--out needs a range of --sigma-w or --sigma-b to draw, got one point"
             raise ValueError(message)
         point = mf.fixed_point(mf.Ensemble(activation, float(w[0]), float(b[0])))
         if as_json:
             head = {"activation": activation, "sigma_w": w[0], "sigma_b": b[0]}
-            _print_json(head | _point(point))
+            _print_json(head | point_data(point))
         else:
-            _print_pairs([("activation", activation), *_point_rows(point)])
+            _print_pairs([("activation", activation), *point_rows(point)])
         return FINE
     diagram = mf.phase_diagram(
         activation, w, b, n_threads=threads, progress=False if quiet or as_json else None
     )
     if out is not None:
-        _save_plot(diagram, out)
+        save_plot(diagram, out)
     if as_json:
         fields = ("sigma_w", "sigma_b", "q", "c", "chi_1", "xi_q", "xi_c", "phase", "status")
         _print_json({"activation": activation} | {name: getattr(diagram, name) for name in fields})
-    elif not quiet:
+    else:
         typer.echo(as_text(activation, diagram))
-        if out is not None:
+        if out is not None and not quiet:
             typer.echo(f"figure  {out}")
     return FINE
 
 
 @app.command("build-info")
-def build_info(as_json: Json = False) -> int:
+def build_info(as_json: Json = False, _quiet: Quiet = False) -> int:
     """Print the version and how the core was compiled."""
     import meanfree as mf
 
