@@ -27,6 +27,19 @@ struct Cross {
   double product, slope_product;
 };
 
+namespace detail {
+
+/// asin(x) - asin(y) for y = c x, 0 <= x <= 1, given root = sqrt(1 - x^2), root_y = sqrt(1 - y^2)
+/// and turn = 1 - c^2.
+inline double angle_between(double x, double root, double y, double root_y, double turn) {
+  const double sum = x * root_y + std::fabs(y) * root;
+  const double sine = y > 0.0 ? x * x * turn / std::max(sum, 1e-300) : sum;  // x root_y - y root
+  const double cosine = root * root_y + x * y;
+  return 2.0 * special::atan(sine / std::max(1.0 + cosine, 1e-300));
+}
+
+}  // namespace detail
+
 /// phi = a h for h < 0, h for h > 0. With t = arccos c:
 /// E phi phi = (1-a)^2 q (sin t + (pi - t) cos t) / (2 pi) + a q c.
 struct HomogeneousForm {
@@ -92,13 +105,8 @@ struct ErfForm {
                  root = std::sqrt(1.0 + 4.0 * Q) / wide;
     const double c = 1.0 - delta, y = x * c;
     const double root_y = std::sqrt(root * root + x * x * delta * (2.0 - delta));
-    const double product = special::atan(y / root_y);
-    const double sine =
-        x * x * delta * (2.0 - delta) / std::max(x * root_y + std::fabs(y) * root, 1e-300);
-    const double cosine = root * root_y + x * y;
-    const double near = special::atan(sine / std::max(cosine, 1e-300));
-    const double far = special::atan(x / root) - product;
-    return {2.0 / pi * product, 2.0 / pi * (c > 0.0 ? near : far),
+    const double angle = detail::angle_between(x, root, y, root_y, delta * (2.0 - delta));
+    return {2.0 / pi * special::atan(y / root_y), 2.0 / pi * angle,
             4.0 / pi * g * g / (wide * root_y)};
   }
 
@@ -161,12 +169,8 @@ struct GeluForm {
     const double wide = 1.0 + q, k = (1.0 - q) / wide, c = 1.0 - delta, p = q * c;
     const double turn = delta * (2.0 - delta);  // 1 - c^2
     const double R0 = std::sqrt(1.0 + 2.0 * q), R1 = std::sqrt(1.0 + 2.0 * q + q * q * turn);
-    const double angle0 = special::atan(q / R0), angle1 = special::atan(p / R1);
-    const double x = q / wide, y = p / wide;
-    const double sine = x * x * turn / std::max((x * R1 + std::fabs(y) * R0) / wide, 1e-300);
-    const double cosine = R0 * R1 / (wide * wide) + x * y;
-    const double near = special::atan(sine / std::max(cosine, 1e-300));
-    const double difference = c > 0.0 ? near : angle0 - angle1;
+    const double angle1 = special::atan(p / R1);
+    const double difference = detail::angle_between(q / wide, R0 / wide, p / wide, R1 / wide, turn);
     const double product =
         p * (0.25 + angle1 / (2.0 * pi)) + q * q * (1.0 + c * c * k) / (2.0 * pi * R1);
     const double deficit =

@@ -182,9 +182,10 @@ class FixedPointSolver {
         const double chi = s.weight * slope[k];
         out.chi_c[at.i] = chi;
         (ratio > 1.0 ? at.low : at.high) = delta[k];
-        // from c < c* by Newton's method on C(c) - c, which never steps across the root of a convex
-        // C
-        double next = delta[k] - (ratio - 1.0) * delta[k] / (chi - std::max(ratio, 1.0));
+        // Newton's method on P; where a large c is dear, from c < c* on C(c) - c, which never steps
+        // across the root of a convex C
+        const double base = average_.lanes() > 1 ? ratio : std::max(ratio, 1.0);
+        double next = delta[k] - (ratio - 1.0) * delta[k] / (chi - base);
         if (!(next >= at.low && next <= at.high))
           next = at.low > 0.0 ? std::sqrt(at.low * at.high) : 0.1 * at.high;
         const double move = std::fabs(next - delta[k]);
