@@ -75,7 +75,7 @@ Activation to_activation(const py::tuple& spec) {
     phi.slope_jumps = phi.slope_jumps || phi.value_jumps || jumps(phi.derivative, k);
   }
   phi.final_slope_squared = std::nan("");
-  double left, right;
+  double left = 0.0, right = 0.0;
   if (is_homogeneous(phi.value, left, right) && right != 0.0) {
     // a straight length map: quadrature could not tell a marginal one from its rounding
     phi.family = Family::homogeneous;

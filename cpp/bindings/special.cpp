@@ -9,7 +9,7 @@ namespace meanfree {
 
 namespace {
 
-using ArrayFunction = void (*)(const double*, std::int64_t, double*);
+using Kernel = void (*)(const double*, std::int64_t, double*);
 
 template <double (*f)(double)>
 void each(const double* x, std::int64_t n, double* y) {
@@ -17,8 +17,8 @@ void each(const double* x, std::int64_t n, double* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i]);
 }
 
-ArrayFunction special_function(const std::string& name) {
-  static const std::map<std::string, ArrayFunction> functions = {
+Kernel special_function(const std::string& name) {
+  static const std::map<std::string, Kernel> functions = {
       {"asin", each<special::asin>},
       {"atan", each<special::atan>},
       {"cos", special::cos},
@@ -47,7 +47,7 @@ void bind_special(py::module_& m) {
   m.def(
       "special",
       [](const std::string& name, const Array& x) {
-        const ArrayFunction f = special_function(name);
+        const Kernel f = special_function(name);
         Array y = new_array({x.size()});
         f(x.data(), x.size(), y.mutable_data());
         return y;
