@@ -94,3 +94,18 @@ def simulate_propagation(
     n_threads: int,
     progress: _Progress,
 ) -> _Array: ...
+def simulate_jacobian(
+    phi: _Phi,
+    sigma_w: float,
+    sigma_b: float,
+    weights: int,
+    width: int,
+    depth: int,
+    q: float,
+    n_samples: int,
+    seed: int,
+    method: int,
+    n_threads: int,
+    progress: _Progress,
+) -> _Array: ...
+def log_singular_values(factors: list[_Array]) -> _Array: ...
