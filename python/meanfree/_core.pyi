@@ -17,7 +17,13 @@ __all__ = [
     "normals",
     "philox",
     "simulate_propagation",
+    "slope_law",
+    "slope_law_moments",
     "special",
+    "spectral_branch",
+    "spectral_moments",
+    "spectral_quantiles",
+    "spectral_values",
 ]
 
 # Arrays are C-contiguous. What the functions return is described where Python uses them.
@@ -29,6 +35,13 @@ _Function: TypeAlias = Callable[[_Array], _Array]
 _Phi: TypeAlias = tuple[str, float] | tuple[_Function, _Function, _Function, _Array]
 # Called every 50 ms with what is done.
 _Progress: TypeAlias = Callable[[int], object] | None
+# The law of t = phi'(sqrt(q) z)^2. The first array is its atoms, (2, n): locations, masses; the
+# rest is for the core only.
+_Law: TypeAlias = tuple[_Array, ...]
+# log lambda(m) = C + sum_j c_j log(a_j + rho_j m) + sum_l n_l log x_l(r_l m) + s_1 m
+# + s_2 m / (1 + m), x_l the inverse of E[t/(x - t)] under law l: the laws (the one with the largest n_l first; none is
+# allowed), rows (n_l, r_l), rows (c_j, a_j, rho_j), and (C, s_1, s_2).
+_Equation: TypeAlias = tuple[list[_Law], _Array, _Array, _Array]
 
 class _BuildInfo(TypedDict):
     version: str
@@ -52,6 +65,15 @@ class _CriticalPoints(TypedDict):
     q: _Array
     length_slope: _Array
     stable: NDArray[np.bool_]
+
+class _SpectralBranch(TypedDict):
+    bulks: _Array  # (n, 2): edges in log lambda of each interval of the bulk, ascending
+    effective: NDArray[np.bool_]  # (2,): lowest, highest edge: the mass beyond it is below 1e-13
+    mass: float  # of all bulks, by the closed form of the CDF
+    residual: float  # largest error of the equation, in log lambda
+    imaginary_part: float  # smallest Im log x inside the bulk
+    newton_steps: float  # mean over the nodes of the table
+    table: tuple[_Array, ...]  # what spectral_values and spectral_quantiles want
 
 class ConvergenceError(RuntimeError): ...
 
@@ -109,3 +131,29 @@ def simulate_jacobian(
     progress: _Progress,
 ) -> _Array: ...
 def log_singular_values(factors: list[_Array]) -> _Array: ...
+def slope_law(phi: _Phi, q: float) -> _Law: ...
+def slope_law_moments(law: _Law, k_max: int) -> _Array: ...
+
+# atoms (2, n): log lambda (-inf at 0) and mass of the atoms of the spectrum
+def spectral_branch(equation: _Equation, atoms: _Array) -> _SpectralBranch: ...
+
+# (4, n): log(lambda density), -inf outside the bulk; CDF with atoms; 1 - CDF; Newton steps
+def spectral_values(
+    equation: _Equation,
+    table: tuple[_Array, ...],
+    log_lambda: _Array,
+    n_threads: int,
+    progress: _Progress,
+) -> _Array: ...
+
+# log lambda, -inf inside an atom at 0
+def spectral_quantiles(
+    equation: _Equation,
+    table: tuple[_Array, ...],
+    p: _Array,
+    n_threads: int,
+    progress: _Progress,
+) -> _Array: ...
+
+# (2, k_max): log m_k and m_k / m_1^k
+def spectral_moments(equation: _Equation, k_max: int) -> _Array: ...
