@@ -39,8 +39,8 @@ _Progress: TypeAlias = Callable[[int], object] | None
 # rest is for the core only.
 _Law: TypeAlias = tuple[_Array, ...]
 # log lambda(m) = C + sum_j c_j log(a_j + rho_j m) + sum_l n_l log x_l(r_l m) + s_1 m
-# + s_2 m / (1 + m), x_l the inverse of E[t/(x - t)] under law l: the laws (the one with the largest n_l first; none is
-# allowed), rows (n_l, r_l), rows (c_j, a_j, rho_j), and (C, s_1, s_2).
+# + s_2 m / (1 + m), where x_l is the inverse of E[t / (x - t)] under law l: the laws (the one with
+# the largest n_l first; none is allowed), rows (n_l, r_l), rows (c_j, a_j, rho_j), (C, s_1, s_2).
 _Equation: TypeAlias = tuple[list[_Law], _Array, _Array, _Array]
 
 class _BuildInfo(TypedDict):
