@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meanfree as mf
-from meanfree._fixed_point import phase
 from meanfree.activations import NAMES
 from meanfree.meanfield import FixedPoint, FixedRoot
 
@@ -99,7 +98,12 @@ def test_length_that_diverges_has_the_limit_of_chi_1(name, sigma_w, sigma_b, lim
 
 
 def test_phase_without_a_limit_of_chi_1_is_undefined():
-    assert phase(np.array([np.nan, 1 + 1e-13])).tolist() == ["undefined", "critical"]
+    # the slope swings for ever, once a factor e^pi of x
+    swinging = mf.Activation(lambda x: x * (1.5 + 0.5 * np.sin(np.log1p(x * x))))
+    found = point(swinging, 2.0, 0.5)
+    assert (found.status, found.phase) == ("diverges", "undefined")
+    assert math.isnan(found.chi_1)
+    assert mf.phase_diagram(swinging, [2.0], [0.5]).phase.tolist() == [["undefined"]]
 
 
 @pytest.mark.parametrize(("name", "unstable"), [("gelu", 0.59106), ("silu", 1.73560)])

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,30 +9,62 @@ from hypothesis import strategies as st
 import meanfree as mf
 
 W, B = np.array([0.5, 1.2, 2.5]), np.array([0.0, 0.3, 1.0, 2.0])
-FIELDS = ("q", "c", "delta", "chi_1", "chi_2", "chi_c", "length_slope", "xi_q", "xi_c")
+FIELDS = (
+    "q", "c", "delta", "chi_1", "chi_2", "chi_c", "length_slope", "xi_q", "xi_c", "xi_gradient",
+)  # fmt: skip
+OF_C = ("c", "delta", "chi_c", "xi_c")  # found from c*
+WORDS = ("phase", "status")
+SMOOTH = ("tanh", "arctan", "sigmoid", "silu", "softplus", "gelu_tanh")
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "elu"])
+def amplification(slope):
+    """Return by how much the fixed point of a map of this slope amplifies errors of the map."""
+    return max(1.0, 1.0 / max(abs(1.0 - slope), 1e-12)) if np.isfinite(slope) else 1.0
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "elu", "softplus", "arctan"])
 @pytest.mark.parametrize("keep", [1.0, 0.9])
 def test_every_point_is_what_fixed_point_gives(name, keep):
     diagram = mf.phase_diagram(name, W, B, keep=keep)
     for i, sigma_w in enumerate(W):
         for j, sigma_b in enumerate(B):
             alone = mf.fixed_point(mf.Ensemble(name, sigma_w, sigma_b, keep=keep))
+            of_q = amplification(alone.length_slope)
+            of_c = of_q * amplification(alone.chi_c)
             for field in FIELDS:
-                # neighbours in a vector may change the last bits, amplified near criticality
-                expected = pytest.approx(getattr(alone, field), rel=1e-11, abs=1e-14, nan_ok=True)
-                assert getattr(diagram, field)[i, j] == expected
+                expected, kappa = getattr(alone, field), of_c if field in OF_C else of_q
+                if field in ("xi_q", "xi_c"):
+                    kappa *= max(1.0, expected)
+                size = 1.0 if field in ("c", "delta") else max(1.0, abs(expected))
+                assert getattr(diagram, field)[i, j] == pytest.approx(
+                    expected, rel=0, abs=1e-12 * kappa * size, nan_ok=True
+                )
             assert diagram.phase[i, j] == alone.phase
             assert diagram.status[i, j] == alone.status
 
 
-@pytest.mark.parametrize("name", ["tanh", "gelu", "relu"])
-def test_result_does_not_depend_on_thread_count(name):
-    w, b = np.linspace(0.2, 4, 23), np.linspace(0, 3, 11)
-    one, three = (mf.phase_diagram(name, w, b, n_threads=n) for n in (1, 3))
+def same_bits(one, other):
     for field in FIELDS:
-        np.testing.assert_array_equal(getattr(one, field), getattr(three, field))
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+    assert one.phase.tolist() == other.phase.tolist()
+    assert one.status.tolist() == other.status.tolist()
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.9])
+@pytest.mark.parametrize("name", [*SMOOTH, "relu", "hard_tanh", "erf", "gelu", "sin", "selu"])
+def test_a_cell_has_the_same_bits_in_every_grid_and_on_any_number_of_threads(name, keep):
+    bounded = name not in ("softplus", "silu", "gelu_tanh", "relu", "gelu", "selu")
+    w = np.linspace(0.1, 12.0 if bounded else 1.4, 23)
+    b = np.array([0.0, 1e-3, 0.05, 0.3, 1.0, 1.5, 2.0, 3.7, 4.0, 20.0, 300.0])
+    whole = mf.phase_diagram(name, w, b, keep=keep, n_threads=3)
+    same_bits(mf.phase_diagram(name, w, b, keep=keep, n_threads=1), whole)
+    random = np.random.default_rng(5)
+    for _ in range(12):
+        rows = random.choice(w.size, random.integers(1, 7))
+        columns = random.choice(b.size, random.integers(1, 7))
+        part = mf.phase_diagram(name, w[rows], b[columns], keep=keep, n_threads=2)
+        at = np.ix_(rows, columns)
+        same_bits(part, SimpleNamespace(**{f: getattr(whole, f)[at] for f in (*FIELDS, *WORDS)}))
 
 
 @given(st.permutations(range(5)))

@@ -1,56 +1,73 @@
 #include "meanfree/fixed_point.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "activation.hpp"
 #include "bindings.hpp"
 #include "meanfree/critical_line.hpp"
+#include "meanfree/interpolated.hpp"
 #include "meanfree/parallel.hpp"
 
 namespace meanfree {
 
 namespace {
 
+/// With `interpolate` the averages of an analytic activation are interpolated in q, shared by all
+/// n. Each result depends on its own sigma_w and sigma_b only.
 py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& sigma_b,
-                      double keep, int n_threads, const py::object& progress, bool correlations) {
+                      double keep, int n_threads, const py::object& progress, bool correlations,
+                      bool interpolate) {
   const Activation phi = to_activation(spec);
   const std::int64_t n = sigma_w.size();
   if (sigma_b.size() != n)
     throw std::invalid_argument("sigma_w and sigma_b must have the same length");
   py::dict result;
+  // rows of one array: a single large block is not handed back to the system after every call
+  Array columns = new_array({11, n});
+  int n_columns = 0;
   const auto column = [&](const char* name) {
-    Array values = new_array({n});
+    double* const values = columns.mutable_data(n_columns++);
+    result[name] = Array({n}, values, columns);
+    return values;
+  };
+  const auto codes = [&](const char* name) {
+    py::array_t<std::int8_t> values(n);
     result[name] = values;
     return values.mutable_data();
   };
-  const FixedPoints out{column("q"),     column("c"),     column("delta"),        column("chi_1"),
-                        column("chi_2"), column("chi_c"), column("length_slope"), column("q_error"),
-                        nullptr};
-  py::array_t<std::int8_t> status(n);
-  std::int8_t* const status_data = status.mutable_data();
-  result["status"] = status;
+  const FixedPoints out{
+      column("q"),     column("c"),           column("delta"),        column("chi_1"),
+      column("chi_2"), column("chi_c"),       column("length_slope"), column("xi_q"),
+      column("xi_c"),  column("xi_gradient"), column("q_error"),      codes("phase"),
+      codes("status")};
   const double *w = sigma_w.data(), *b = sigma_b.data();
   PythonPoll poll{progress};
   const py::gil_scoped_release release;
   const auto average_of_table = averages_of(phi);
   const LengthTable table(phi, *average_of_table);
-  const std::int64_t lanes = average_of_table->lanes(), block = lanes > 1 ? 16 * lanes : 64;
+  const auto scale_of = [&](std::int64_t i) { return Scale{w[i] * w[i], b[i] * b[i], keep}; };
+  std::unique_ptr<Interpolation> shared;
+  if (interpolate && phi.family == Family::analytic)
+    shared = std::make_unique<Interpolation>(phi, LengthTable::per_decade, -table.one(),
+                                             table.size() - 1, averages_of(phi));
+  const std::int64_t lanes = shared ? Interpolated::n_lanes : average_of_table->lanes();
+  const std::int64_t block = lanes > 1 ? 16 * lanes : 64;
   for_each_block((n + block - 1) / block, n_threads,
                  [&](std::int64_t k, Pause& pause) {
-                   const auto average = averages_of(phi);
+                   auto average = averages_of(phi);
+                   if (shared)
+                     average = std::make_unique<Interpolated>(*shared, std::move(average));
                    FixedPointSolver solver(phi, table, *average, correlations);
                    std::vector<Scale> scale(lanes);
                    const std::int64_t end = std::min(n, (k + 1) * block);
                    for (std::int64_t i = k * block; i < end; i += lanes) {
                      pause.check();
                      const std::int64_t size = std::min(lanes, end - i);
-                     for (std::int64_t j = 0; j < size; ++j)
-                       scale[j] = {w[i + j] * w[i + j], b[i + j] * b[i + j], keep};
-                     solver.solve(
-                         scale.data(), size,
-                         {out.q + i, out.c + i, out.delta + i, out.chi_1 + i, out.chi_2 + i,
-                          out.chi_c + i, out.length_slope + i, out.q_error + i, status_data + i});
+                     for (std::int64_t j = 0; j < size; ++j) scale[j] = scale_of(i + j);
+                     solver.solve(scale.data(), size, out.from(i));
                    }
                  },
                  [&](std::int64_t done) { poll(std::min(done * block, n)); });
@@ -133,7 +150,7 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
 void bind_fixed_point(py::module_& m) {
   m.def("fixed_points", &fixed_points, py::arg("phi"), py::arg("sigma_w").noconvert(),
         py::arg("sigma_b").noconvert(), py::arg("keep"), py::arg("n_threads"), py::arg("progress"),
-        py::arg("correlations") = true);
+        py::arg("correlations") = true, py::arg("interpolate") = false);
   m.def("length_roots", &length_roots, py::arg("phi"), py::arg("sigma_w"), py::arg("sigma_b"),
         py::arg("keep"));
   m.def("critical_points", &critical_points, py::arg("phi"), py::arg("sigma_b").noconvert());

@@ -57,7 +57,11 @@ class _FixedPoints(TypedDict):
     chi_2: _Array
     chi_c: _Array
     length_slope: _Array
+    xi_q: _Array
+    xi_c: _Array
+    xi_gradient: _Array
     q_error: _Array
+    phase: NDArray[np.int8]
     status: NDArray[np.int8]
 
 class _CriticalPoints(TypedDict):
@@ -97,6 +101,7 @@ def fixed_points(
     n_threads: int,
     progress: _Progress,
     correlations: bool = True,
+    interpolate: bool = False,
 ) -> _FixedPoints: ...
 def length_roots(phi: _Phi, sigma_w: float, sigma_b: float, keep: float) -> _Array: ...
 def critical_points(phi: _Phi, sigma_b: _Array) -> _CriticalPoints: ...

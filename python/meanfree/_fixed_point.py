@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Phase: TypeAlias = Literal["ordered", "critical", "chaotic", "undefined"]
 Status: TypeAlias = Literal["converged", "marginal", "diverges", "collapsed_to_zero"]
 
+# as the core numbers them
+PHASES = np.array(["ordered", "critical", "chaotic", "undefined"])
 STATUSES = np.array(["converged", "marginal", "diverges", "collapsed_to_zero"])
 CRITICAL_BAND = 1e-12  # |chi_1 - 1| up to here counts as critical
 
@@ -141,14 +143,12 @@ def fixed_point(ensemble: Ensemble) -> FixedPoint:
     e = as_ensemble(ensemble)
     found = fixed_points(e.activation, np.array([e.sigma_w]), np.array([e.sigma_b]), e.keep, 1)
     roots = _core.length_roots(e.activation.core, e.sigma_w, e.sigma_b, e.keep)
-    values = {
-        key: float(value[0]) for key, value in found.items() if key not in {"phase", "status"}
-    }
+    phase, status = found.pop("phase")[0], found.pop("status")[0]
     return FixedPoint(
         ensemble=e,
-        **values,
-        phase=cast("Phase", str(found["phase"][0])),
-        status=cast("Status", str(found["status"][0])),
+        **{key: float(value[0]) for key, value in found.items()},
+        phase=cast("Phase", str(PHASES[phase])),
+        status=cast("Status", str(STATUSES[status])),
         roots=tuple(
             FixedRoot(float(q), float(slope), bool(abs(slope) < 1.0)) for q, slope in roots.T
         ),
@@ -162,36 +162,20 @@ def fixed_points(
     keep: float,
     n_threads: int,
     progress: Callable[[int], None] | None = None,
+    *,
+    interpolate: bool = False,
 ) -> dict[str, Any]:
-    """Return the fields of FixedPoint, as arrays (n,), for n ensembles of one activation."""
-    found = _core.fixed_points(phi.core, sigma_w, sigma_b, keep, n_threads, progress)
-    chi_1, chi_c = found["chi_1"], found["chi_c"]
-    # where c* is undefined differences of correlation still last for ever at chi_1 = 1
-    lasting = np.isnan(chi_c) & (np.abs(chi_1 - 1.0) <= CRITICAL_BAND) & (keep == 1.0)
-    return {
-        **found,
-        "xi_q": depth_scale(found["length_slope"]),
-        "xi_c": np.where(lasting, np.inf, depth_scale(chi_c)),
-        "xi_gradient": depth_scale(chi_1 / keep),
-        "phase": phase(chi_1),
-        "status": STATUSES[found["status"]],
-    }
+    """Return the fields of FixedPoint, as arrays (n,), for n ensembles of one activation.
 
-
-def depth_scale(slope: Array) -> Array:
-    """Return -1 / log abs(slope): inf at slope 1 (to 1e-12), 0 at slope 0, nan where it is nan."""
-    size = np.abs(slope)
-    with np.errstate(divide="ignore"):
-        scale = -1.0 / np.log(size)
-    return np.where(np.abs(size - 1.0) <= CRITICAL_BAND, np.inf, scale) + 0.0
-
-
-def phase(chi_1: Array) -> NDArray[np.str_]:
-    """Name the phase of each chi_1."""
-    names = np.where(chi_1 > 1.0, "chaotic", "ordered").astype("<U9")
-    names[np.abs(chi_1 - 1.0) <= CRITICAL_BAND] = "critical"
-    names[np.isnan(chi_1)] = "undefined"
-    return names
+    ``phase`` and ``status`` are indices into PHASES and STATUSES. With `interpolate`, for many
+    ensembles, the averages of analytic activations are interpolated in q.
+    """
+    found: dict[str, Any] = dict(
+        _core.fixed_points(
+            phi.core, sigma_w, sigma_b, keep, n_threads, progress, interpolate=interpolate
+        )
+    )
+    return found
 
 
 def resting_length(ensemble: Ensemble) -> float:

@@ -31,11 +31,12 @@ namespace detail {
 
 /// asin(x) - asin(y) for y = c x, 0 <= x <= 1, given root = sqrt(1 - x^2), root_y = sqrt(1 - y^2)
 /// and turn = 1 - c^2.
-inline double angle_between(double x, double root, double y, double root_y, double turn) {
+MEANFREE_INLINE double angle_between(double x, double root, double y, double root_y, double turn) {
   const double sum = x * root_y + std::fabs(y) * root;
-  const double sine = y > 0.0 ? x * x * turn / std::max(sum, 1e-300) : sum;  // x root_y - y root
+  const double sine =
+      y > 0.0 ? x * x * turn / special::detail::at_least(sum, 1e-300) : sum;  // x root_y - y root
   const double cosine = root * root_y + x * y;
-  return 2.0 * special::atan(sine / std::max(1.0 + cosine, 1e-300));
+  return 2.0 * special::atan(sine / special::detail::at_least(1.0 + cosine, 1e-300));
 }
 
 }  // namespace detail
@@ -45,7 +46,7 @@ inline double angle_between(double x, double root, double y, double root_y, doub
 struct HomogeneousForm {
   double a, scale = 1.0;  // slopes: scale for h > 0, scale a for h < 0
 
-  Single single(double q) const {
+  MEANFREE_INLINE Single single(double q) const {
     const double s = 0.5 * (1.0 + a * a) * scale * scale, root = std::sqrt(q);
     const double curvature = a == 1.0 ? 0.0 : detail::infinity;
     return {scale * (1.0 - a) * root * 0.39894228040143268,
@@ -56,7 +57,7 @@ struct HomogeneousForm {
             s};
   }
 
-  Pair pair(double q, double delta) const {
+  MEANFREE_INLINE Pair pair(double q, double delta) const {
     const double b = (1.0 - a) * (1.0 - a), c = 1.0 - delta;
     const double gap = delta < 1.0 ? delta : 2.0 - delta;  // 1 - |c|
     const double small = 2.0 * special::asin(std::sqrt(0.5 * gap)),
@@ -89,7 +90,7 @@ struct HomogeneousForm {
 struct ErfForm {
   double g;
 
-  Single single(double q) const {
+  MEANFREE_INLINE Single single(double q) const {
     const double Q = g * g * q, wide = std::sqrt(1.0 + 4.0 * Q), slope = 4.0 / pi * g * g;
     // asin(2Q/(1+2Q)) = atan(2Q/sqrt(1+4Q)): no loss where the argument tends to 1
     return {0.0,
@@ -100,7 +101,7 @@ struct ErfForm {
             slope / ((1.0 + 2.0 * Q) * wide)};
   }
 
-  Pair pair(double q, double delta) const {
+  MEANFREE_INLINE Pair pair(double q, double delta) const {
     const double Q = g * g * q, wide = 1.0 + 2.0 * Q, x = 2.0 * Q / wide,
                  root = std::sqrt(1.0 + 4.0 * Q) / wide;
     const double c = 1.0 - delta, y = x * c;
@@ -125,16 +126,16 @@ struct ErfForm {
 
 /// phi = sin h: E phi phi = exp(-q) sinh(q c).
 struct SineForm {
-  Single single(double q) const {
+  MEANFREE_INLINE Single single(double q) const {
     const double decay = special::exp(-2.0 * q), second = -0.5 * special::expm1(-2.0 * q);
     return {0.0, special::exp(-0.5 * q), second, 0.5 * (1.0 + decay), second, decay};
   }
 
-  Pair pair(double q, double delta) const {
+  MEANFREE_INLINE Pair pair(double q, double delta) const {
     const double near = special::exp(-q * delta), far = special::exp(-q * (2.0 - delta));
     // sinh q - sinh q c = 2 cosh(q (2 - delta) / 2) sinh(q delta / 2)
     const double c = 1.0 - delta;
-    const double small = 0.5 * far * special::expm1(std::min(2.0 * q * c, 700.0));
+    const double small = 0.5 * far * special::expm1(special::detail::at_most(2.0 * q * c, 700.0));
     return {std::fabs(q * c) < 0.5 ? small : 0.5 * (near - far),
             -0.5 * special::expm1(-q * delta) * (1.0 + far), 0.5 * (near + far)};
   }
@@ -153,7 +154,7 @@ struct SineForm {
 /// phi = h Phi(h). With p = q c, A = (1 + q)^2, R^2 = A - p^2, k = (1 - q)/(1 + q):
 /// E phi phi = p (1/4 + asin(p / sqrt A) / (2 pi)) + (q^2 + p^2 k) / (2 pi R).
 struct GeluForm {
-  Single single(double q) const {
+  MEANFREE_INLINE Single single(double q) const {
     const double R = std::sqrt(1.0 + 2.0 * q), wide = 1.0 + q,
                  angle = special::atan(q / R) / (2.0 * pi);
     const double v = q / (1.0 + 2.0 * q), tail = q / (wide * R);
@@ -165,7 +166,7 @@ struct GeluForm {
             0.25 + angle + tail / (2.0 * pi) + tail / pi * (2.0 - q / wide - q / (R * R))};
   }
 
-  Pair pair(double q, double delta) const {
+  MEANFREE_INLINE Pair pair(double q, double delta) const {
     const double wide = 1.0 + q, k = (1.0 - q) / wide, c = 1.0 - delta, p = q * c;
     const double turn = delta * (2.0 - delta);  // 1 - c^2
     const double R0 = std::sqrt(1.0 + 2.0 * q), R1 = std::sqrt(1.0 + 2.0 * q + q * q * turn);
@@ -191,7 +192,7 @@ struct GeluForm {
 
  private:
   /// d E phi phi / dp = E phi' phi'.
-  static double slope(double q1, double q2, double p, double R, double angle) {
+  MEANFREE_INLINE static double slope(double q1, double q2, double p, double R, double angle) {
     const double rise = (2.0 + q1 + q2) / ((1.0 + q1) * (1.0 + q2));  // 1 + k
     return 0.25 + angle / (2.0 * pi) + p / (2.0 * pi * R) * (rise + 1.0 / (R * R));
   }
@@ -204,34 +205,50 @@ class ClosedForm final : public Expectation {
   explicit ClosedForm(Form form) : form_(form) {}
 
   void length(const double* q, std::int64_t n, double* second, double* length_slope) override {
+    const Form form = form_;
+    double* __restrict to_second = second;
+    double* __restrict to_slope = length_slope;
     for (std::int64_t i = 0; i < n; ++i) {
-      const Single at = form_.single(q[i]);
-      second[i] = at.second;
-      length_slope[i] = at.length_slope;
+      const Single at = form.single(q[i]);
+      to_second[i] = at.second;
+      to_slope[i] = at.length_slope;
     }
   }
 
   void moments(const double* q, std::int64_t n, const Moments& out) override {
-    const auto fill = [&](double* to, double Single::* member) {
-      if (to == nullptr) return;
-      for (std::int64_t i = 0; i < n; ++i) to[i] = form_.single(q[i]).*member;
-    };
-    fill(out.mean, &Single::mean);
-    fill(out.mean_slope, &Single::mean_slope);
-    fill(out.second, &Single::second);
-    fill(out.slope_squared, &Single::slope_squared);
-    fill(out.curvature_squared, &Single::curvature_squared);
-    fill(out.length_slope, &Single::length_slope);
+    const Form form = form_;
+    constexpr std::int64_t block = 64;
+    double column[6][block];
+    for (std::int64_t first = 0; first < n; first += block) {
+      const std::int64_t size = std::min(block, n - first);
+      for (std::int64_t i = 0; i < size; ++i) {
+        const Single at = form.single(q[first + i]);
+        column[0][i] = at.mean;
+        column[1][i] = at.mean_slope;
+        column[2][i] = at.second;
+        column[3][i] = at.slope_squared;
+        column[4][i] = at.curvature_squared;
+        column[5][i] = at.length_slope;
+      }
+      double* const to[6] = {out.mean,          out.mean_slope,        out.second,
+                             out.slope_squared, out.curvature_squared, out.length_slope};
+      for (int k = 0; k < 6; ++k)
+        if (to[k] != nullptr) std::copy(column[k], column[k] + size, to[k] + first);
+    }
     if (out.error != nullptr) std::fill(out.error, out.error + n, closed_form_error);
   }
 
   void pair(const double* q, const double* delta, std::int64_t n,
             const PairAverages& out) override {
+    const Form form = form_;
+    double* __restrict product = out.product;
+    double* __restrict deficit = out.deficit;
+    double* __restrict slope_product = out.slope_product;
     for (std::int64_t i = 0; i < n; ++i) {
-      const Pair at = form_.pair(q[i], delta[i]);
-      out.product[i] = at.product;
-      out.deficit[i] = at.deficit;
-      out.slope_product[i] = at.slope_product;
+      const Pair at = form.pair(q[i], delta[i]);
+      product[i] = at.product;
+      deficit[i] = at.deficit;
+      slope_product[i] = at.slope_product;
     }
   }
 

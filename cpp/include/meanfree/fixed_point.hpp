@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
+#include "meanfree/expectation.hpp"
 #include "meanfree/length_roots.hpp"
 
 namespace meanfree {
@@ -23,10 +25,19 @@ enum class Status : std::int8_t {
   collapsed_to_zero = 3
 };
 
+enum class Phase : std::int8_t { ordered = 0, critical = 1, chaotic = 2, undefined = 3 };
+
 /// Arrays of n values.
 struct FixedPoints {
-  double *q, *c, *delta, *chi_1, *chi_2, *chi_c, *length_slope, *q_error;
-  std::int8_t* status;
+  double *q, *c, *delta, *chi_1, *chi_2, *chi_c, *length_slope, *xi_q, *xi_c, *xi_gradient,
+      *q_error;
+  std::int8_t *phase, *status;
+
+  FixedPoints from(std::int64_t i) const {
+    return {
+        q + i,    c + i,    delta + i,       chi_1 + i,   chi_2 + i, chi_c + i, length_slope + i,
+        xi_q + i, xi_c + i, xi_gradient + i, q_error + i, phase + i, status + i};
+  }
 };
 
 inline constexpr double critical_tolerance =
@@ -50,6 +61,7 @@ class FixedPointSolver {
     lengths(scale, n, out);
     slopes(scale, n, out);
     correlations(scale, n, out);
+    depth_scales(scale, n, out);
   }
 
  private:
@@ -141,14 +153,67 @@ class FixedPointSolver {
     out.chi_2[i] = phi_.slope_jumps ? detail::infinity : (phi_.user_defined ? nan : 0.0);
   }
 
-  /// c* by safeguarded Newton on P(delta) = delta' / delta - 1 for all inputs that need it.
-  void correlations(const Scale* scale, std::int64_t n, const FixedPoints& out) {
-    struct Search {
-      std::int64_t i;
-      double low, high, previous;
-      bool close;
+  /// The searches for c* that go on, as columns, so that a step of all of them is vectorised.
+  struct Search {
+    enum Name {
+      q,
+      weight,
+      dropped,
+      delta,
+      low,
+      high,
+      previous,
+      close,
+      product,
+      deficit,
+      slope,
+      chi,
+      done,
+      n_columns
     };
-    std::vector<Search> open;
+    std::vector<double> column[n_columns];
+    std::vector<std::int64_t> cell;
+
+    double* operator[](Name name) { return column[name].data(); }
+
+    /// One step of safeguarded Newton on P(delta) = delta' / delta - 1; `from_below`: where c < c*
+    /// on C(c) - c, which never steps across the root of a convex C.
+    void step(std::int64_t n, bool from_below) {
+      const double *q_ = column[q].data(), *weight_ = column[weight].data(),
+                   *dropped_ = column[dropped].data();
+      const double *deficit_ = column[deficit].data(), *slope_ = column[slope].data();
+      double *delta_ = column[delta].data(), *low_ = column[low].data(),
+             *high_ = column[high].data();
+      double *previous_ = column[previous].data(), *close_ = column[close].data(),
+             *chi_ = column[chi].data();
+      double* done_ = column[done].data();
+      MEANFREE_INDEPENDENT
+      for (std::int64_t k = 0; k < n; ++k) {
+        const double at = delta_[k], chi_at = weight_[k] * slope_[k];
+        const double ratio = (weight_[k] * deficit_[k] + dropped_[k]) / (q_[k] * at);
+        const double left = ratio > 1.0 ? at : low_[k], right = ratio > 1.0 ? high_[k] : at;
+        const double base = ratio > 1.0 || !from_below ? ratio : 1.0;
+        const double newton = at - (ratio - 1.0) * at / (chi_at - base);
+        const double middle = left > 0.0 ? std::sqrt(left * right) : 0.1 * right;
+        const double next = (newton >= left) & (newton <= right) ? newton : middle;
+        const double move = std::fabs(next - at);
+        const bool stalled = (move < 1e-6 * next) & (move >= 0.5 * previous_[k]);
+        done_[k] = (move <= 4e-16 * next) | (close_[k] > 0.0) | stalled ? 1.0 : 0.0;
+        close_[k] =
+            move < 1e-7 * next ? 1.0 : 0.0;  // quadratic convergence: one more step is the last
+        previous_[k] = move;
+        delta_[k] = next;
+        low_[k] = left;
+        high_[k] = right;
+        chi_[k] = chi_at;
+      }
+    }
+  };
+
+  /// c* for all inputs that need it.
+  void correlations(const Scale* scale, std::int64_t n, const FixedPoints& out) {
+    Search& s = search_;
+    s.cell.clear();
     for (std::int64_t i = 0; i < n; ++i) {
       out.c[i] = out.delta[i] = out.chi_c[i] = nan;
       if (!with_correlations_ || !(out.q[i] > 0.0) || !std::isfinite(out.q[i])) continue;
@@ -158,48 +223,73 @@ class FixedPointSolver {
         out.c[i] = 1.0;
         out.delta[i] = 0.0;
         out.chi_c[i] = out.chi_1[i];
-        continue;
+      } else {
+        s.cell.push_back(i);
       }
-      open.push_back({i, 0.0, 1.0, detail::infinity, false});
-      out.delta[i] = first_guess(scale[i], i, out);
     }
-    std::vector<double> q, delta, product, deficit, slope;
-    for (int step = 0; step < 100 && !open.empty(); ++step) {
-      const std::size_t m = open.size();
-      q.resize(m), delta.resize(m), product.resize(m), deficit.resize(m), slope.resize(m);
-      for (std::size_t k = 0; k < m; ++k) {
-        q[k] = out.q[open[k].i];
-        delta[k] = out.delta[open[k].i];
-      }
-      average_.pair(q.data(), delta.data(), static_cast<std::int64_t>(m),
-                    {product.data(), deficit.data(), slope.data()});
-      std::size_t kept = 0;
-      for (std::size_t k = 0; k < m; ++k) {
-        Search at = open[k];
-        const Scale& s = scale[at.i];
-        const double dropped = (1.0 / s.keep - 1.0) * s.weight * second_[at.i];
-        const double ratio = (s.weight * deficit[k] + dropped) / (q[k] * delta[k]);
-        const double chi = s.weight * slope[k];
-        out.chi_c[at.i] = chi;
-        (ratio > 1.0 ? at.low : at.high) = delta[k];
-        // Newton's method on P; where a large c is dear, from c < c* on C(c) - c, which never steps
-        // across the root of a convex C
-        const double base = average_.lanes() > 1 ? ratio : std::max(ratio, 1.0);
-        double next = delta[k] - (ratio - 1.0) * delta[k] / (chi - base);
-        if (!(next >= at.low && next <= at.high))
-          next = at.low > 0.0 ? std::sqrt(at.low * at.high) : 0.1 * at.high;
-        const double move = std::fabs(next - delta[k]);
-        const bool done =
-            move <= 4e-16 * next || at.close || (move < 1e-6 * next && move >= 0.5 * at.previous);
-        at.close = move < 1e-9 * next;  // quadratic convergence: one more step is the last
-        at.previous = move;
-        out.delta[at.i] = next;
-        if (!done) open[kept++] = at;
-      }
-      open.resize(kept);
+    std::int64_t open = static_cast<std::int64_t>(s.cell.size());
+    for (auto& column : s.column) column.assign(open, 0.0);
+    for (std::int64_t k = 0; k < open; ++k) {
+      const std::int64_t i = s.cell[k];
+      s[Search::q][k] = out.q[i];
+      s[Search::weight][k] = scale[i].weight;
+      s[Search::dropped][k] = (1.0 / scale[i].keep - 1.0) * scale[i].weight * second_[i];
+      s[Search::delta][k] = first_guess(scale[i], i, out);
+      s[Search::high][k] = 1.0;
+      if (phi_.odd && scale[i].bias == 0.0) s[Search::low][k] = 1.0;  // c* = 0 exactly
+      s[Search::previous][k] = detail::infinity;
     }
-    for (std::int64_t i = 0; i < n; ++i)
-      if (!std::isnan(out.delta[i])) out.c[i] = 1.0 - out.delta[i];
+    // is a large c dear?
+    const bool dear = phi_.family == Family::analytic || average_.lanes() == 1;
+    for (int step = 0; step < 100 && open > 0; ++step) {
+      average_.pair(s[Search::q], s[Search::delta], open,
+                    {s[Search::product], s[Search::deficit], s[Search::slope]});
+      s.step(open, dear);
+      std::int64_t kept = 0;
+      for (std::int64_t k = 0; k < open; ++k) {
+        const bool done = s[Search::done][k] > 0.0 || step == 99;
+        if (done) {
+          const std::int64_t i = s.cell[k];
+          out.delta[i] = s[Search::delta][k];
+          out.c[i] = 1.0 - out.delta[i];
+          out.chi_c[i] = s[Search::chi][k];
+          continue;
+        }
+        if (kept < k) {
+          s.cell[kept] = s.cell[k];
+          for (int name = 0; name <= Search::close; ++name)
+            s.column[name][kept] = s.column[name][k];
+        }
+        ++kept;
+      }
+      open = kept;
+    }
+  }
+
+  /// xi = -1 / log |slope|: infinite at slope 1 (to 1e-12), 0 at slope 0, NaN where it is.
+  static void depth_scale(const double* slope, std::int64_t n, double* xi) {
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double size = std::fabs(slope[i]), scale = -1.0 / special::log(size);
+      xi[i] = std::fabs(size - 1.0) <= critical_tolerance ? detail::infinity : scale + 0.0;
+    }
+  }
+
+  static void depth_scales(const Scale* scale, std::int64_t n, const FixedPoints& out) {
+    for (std::int64_t i = 0; i < n; ++i) out.xi_gradient[i] = out.chi_1[i] / scale[i].keep;
+    depth_scale(out.xi_gradient, n, out.xi_gradient);
+    depth_scale(out.length_slope, n, out.xi_q);
+    depth_scale(out.chi_c, n, out.xi_c);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double chi_1 = out.chi_1[i];
+      const bool critical = std::fabs(chi_1 - 1.0) <= critical_tolerance;
+      // where c* is undefined differences of correlation still last for ever at chi_1 = 1
+      if (critical && scale[i].keep == 1.0 && std::isnan(out.chi_c[i]))
+        out.xi_c[i] = detail::infinity;
+      const Phase side = chi_1 > 1.0 ? Phase::chaotic : Phase::ordered;
+      const Phase phase = std::isnan(chi_1) ? Phase::undefined : side;
+      out.phase[i] = static_cast<std::int8_t>(critical ? Phase::critical : phase);
+    }
   }
 
   double first_guess(const Scale& s, std::int64_t i, const FixedPoints& out) const {
@@ -208,8 +298,9 @@ class FixedPointSolver {
     const double near = dropped > 0.0
                             ? dropped / (1.0 - out.chi_1[i])  // dropout against contraction
                             : 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
-    // from delta = 1 the first steps cost little: few terms of Mehler's series count there
-    return near > 0.0 && near < 0.02 ? near : 1.0;
+    // from delta = 1 the first steps cost little: few terms of Mehler's series count there; and far
+    // from chi_1 = 1 the expansion says nothing, small as it may be for long q
+    return near > 0.0 && near < 0.02 && out.chi_1[i] < 1.5 ? near : 1.0;
   }
 
   const Activation& phi_;
@@ -218,6 +309,7 @@ class FixedPointSolver {
   LengthRoots roots_;
   bool with_correlations_;
   std::vector<double> second_;
+  Search search_;
 };
 
 }  // namespace meanfree

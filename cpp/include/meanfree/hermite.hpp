@@ -94,24 +94,24 @@ class HermiteSeries {
 
   /// E phi phi and its derivative in c, where terms_at(c) is at most the number of resolved terms.
   void evaluate(double c, double& product, double& slope) {
-    extend(static_cast<int>(std::min(1.0 * terms_, terms_at(c, pole_distance_))));
-    polynomials(c, product, slope);
+    const double terms = std::min(1.0 * terms_, terms_at(c, pole_distance_));
+    polynomials(c, extend(static_cast<int>(terms)), product, slope);
   }
 
   /// For 0 < c < 1 and coefficients that run out within the resolved terms: E phi^2 - E phi phi
   /// without cancellation, by 1 - c^k = (1 - c)(1 + c + ... + c^(k-1)), and the derivative of E phi
   /// phi in c.
   void evaluate_all(double delta, double& deficit, double& slope) {
-    extend(terms_);
-    if (tail_.size() != square_.size() + lanes) {
-      tail_.assign(square_.size() + lanes, 0.0);
-      for (std::size_t r = square_.size(); r-- > 0;) tail_[r] = tail_[r + 1] + square_[r];
+    const std::size_t n = extend(terms_);
+    if (tail_.empty()) {
+      tail_.assign(n + lanes, 0.0);
+      for (std::size_t r = n; r-- > 0;) tail_[r] = tail_[r + 1] + square_[r];
     }
     const double c = 1.0 - delta, x = table_->degree_step() == 2 ? c * c : c;
-    const double rest = power_sum(tail_.data() + 1, square_.size(), x);
+    const double rest = power_sum(tail_.data() + 1, n, x);
     deficit = table_->degree_step() == 2 ? delta * (tail_[0] + (c + x) * rest) : delta * rest;
     double product;
-    polynomials(c, product, slope);
+    polynomials(c, n, product, slope);
   }
 
   double second() const { return second_; }
@@ -120,7 +120,8 @@ class HermiteSeries {
   static constexpr int lanes = 8;
   static constexpr double exponent = 46.0;  // e^-46 = 1e-20: room for the factor k of the slope
 
-  void extend(int terms) {
+  /// Has at least this many terms; returns how many rows hold them, whatever was asked for before.
+  std::size_t extend(int terms) {
     const int step = table_->degree_step();
     const int rows = (terms / step + lanes) / lanes * lanes;
     const double* f = phi_.data();
@@ -133,10 +134,10 @@ class HermiteSeries {
       square_.push_back(a * a);
       slope_.push_back((table_->first_degree() + r * step) * a * a);
     }
+    return static_cast<std::size_t>(rows);
   }
 
-  void polynomials(double c, double& product, double& slope) const {
-    const std::size_t n = square_.size();
+  void polynomials(double c, std::size_t n, double& product, double& slope) const {
     if (table_->degree_step() == 2) {
       product = c * power_sum(square_.data(), n, c * c);
       slope = power_sum(slope_.data(), n, c * c);

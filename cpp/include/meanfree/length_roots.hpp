@@ -11,13 +11,14 @@
 #include "meanfree/activation.hpp"
 #include "meanfree/expectation.hpp"
 #include "meanfree/graded.hpp"
+#include "meanfree/special.hpp"
 
 namespace meanfree {
 
 /// One network ensemble: sigma_w^2, sigma_b^2 and the keep probability of dropout.
 struct Scale {
   double weight, bias, keep;
-  double gain() const { return weight / keep; }  // of the length map
+  double gain() const { return keep == 1.0 ? weight : weight / keep; }  // of the length map
 };
 
 /// E phi^2 and its slope on a grid of q, equal steps of log q; q = 1 is on it.
@@ -41,10 +42,12 @@ class LengthTable {
       average.length(q_.data(), static_cast<std::int64_t>(q_.size()), second_.data(),
                      slope_.data());
     }
+    least_slope_ = *std::min_element(slope_.begin() + one_, slope_.end());
   }
 
   int size() const { return static_cast<int>(q_.size()); }
   int one() const { return one_; }  // index of q = 1
+  static constexpr int per_decade = 6;
   double q(int j) const { return q_[j]; }
   double second_at_zero() const { return second_at_zero_; }
   double slope_at_zero() const { return slope_at_zero_; }
@@ -58,9 +61,40 @@ class LengthTable {
   double excess(const Scale& s, int j) const { return s.gain() * second_[j] + s.bias - q_[j]; }
   double excess_slope(const Scale& s, int j) const { return s.gain() * slope_[j] - 1.0; }
 
- private:
-  static constexpr int per_decade = 6;
+  /// Does V(q) - q increase from q = 1 on?
+  bool rises(const Scale& s) const { return s.gain() * least_slope_ > 1.0; }
 
+  /// A grid point q > V(q) for a V that increases with q and V(1) > 1; the last where none is
+  /// known.
+  int beyond_root(const Scale& s) const {
+    const double bound = s.gain() * second_.back() + s.bias;
+    const double steps = per_decade * 0.43429448190325182765 * special::log(bound);
+    return steps < size() - one_ - 3.0 ? one_ + 2 + static_cast<int>(steps) : size() - 1;
+  }
+
+  /// Number of j in [first, last) with V(q) > q.
+  int count_above(const Scale& s, int first, int last) const {
+    const double gain = s.gain(), bias = s.bias;
+    const double *q = q_.data(), *second = second_.data();
+    int count = 0;
+    for (int j = first; j < last; ++j) count += gain * second[j] + bias > q[j] ? 1 : 0;
+    return count;
+  }
+
+  /// Do neither V(q) - q nor its derivative change sign at the grid points [first, last]?
+  bool monotonic(const Scale& s, int first, int last) const {
+    const double gain = s.gain(), bias = s.bias;
+    const double *q = q_.data(), *second = second_.data(), *slope = slope_.data();
+    int above = 0, rising = 0;
+    for (int j = first; j <= last; ++j) {
+      above += gain * second[j] + bias - q[j] > 0.0 ? 1 : 0;
+      rising += gain * slope[j] - 1.0 > 0.0 ? 1 : 0;
+    }
+    const int n = last - first + 1;
+    return (above == 0 || above == n) && (rising == 0 || rising == n);
+  }
+
+ private:
   void fill_while_possible(Expectation& average) {
     second_.assign(q_.size(), 0.0);
     slope_.assign(q_.size(), 0.0);
@@ -101,7 +135,7 @@ class LengthTable {
   int one_ = 0;
   bool cut_short_ = false;
   double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0,
-         final_length_slope_ = 0.0;
+         final_length_slope_ = 0.0, least_slope_ = 0.0;
 };
 
 /// An interval in which V(q) - q changes sign, and a first guess of the root.
@@ -112,22 +146,16 @@ struct Bracket {
 
 namespace detail {
 
-/// Root of the cubic with these values and slopes at 0 and 1, f0 f1 <= 0.
+/// About the root of the cubic with these values and slopes at 0 and 1, f0 f1 <= 0: two steps of
+/// Newton's method.
 inline double cubic_root(double f0, double f1, double d0, double d1) {
-  double low = 0.0, high = 1.0, t = f0 / (f0 - f1);
-  if (!(t >= 0.0 && t <= 1.0)) t = 0.5;
-  for (int step = 0; step < 40; ++step) {
-    const double u = 1.0 - t;
-    const double f = u * u * (1.0 + 2.0 * t) * f0 + t * u * u * d0 + t * t * (3.0 - 2.0 * t) * f1 -
-                     t * t * u * d1;
-    const double slope =
-        6.0 * t * u * (f1 - f0) + u * (1.0 - 3.0 * t) * d0 + t * (3.0 * t - 2.0) * d1;
-    ((f > 0.0) == (f0 > 0.0) ? low : high) = t;
-    const double next = t - f / slope;
-    const bool inside = next > low && next < high;
-    const double move = inside ? next - t : 0.5 * (low + high) - t;
-    t += move;
-    if (std::fabs(move) < 1e-5) break;  // the cubic is no better
+  double t = f0 / (f0 - f1);
+  if (!(t >= 0.0 && t <= 1.0)) return 0.5;
+  const double c3 = d0 + d1 - 2.0 * (f1 - f0), c2 = f1 - f0 - d0 - c3;
+  for (int step = 0; step < 2; ++step) {
+    const double next =
+        t - (f0 + t * (d0 + t * (c2 + t * c3))) / (d0 + t * (2.0 * c2 + t * 3.0 * c3));
+    if (next >= 0.0 && next <= 1.0) t = next;
   }
   return t;
 }
@@ -177,9 +205,10 @@ class LengthRoots {
         const bool inside = newton >= at[i].left && newton <= at[i].right;
         const double next = inside ? newton : std::sqrt(at[i].left) * std::sqrt(at[i].right);
         const double move = std::fabs(next - q[i]);
-        // done at rounding level, or where rounding noise stops the steps from shrinking
-        done[i] =
-            f == 0.0 || move <= 3e-16 * q[i] || (move < 1e-9 * q[i] && move >= 0.5 * previous[i]);
+        // done where the next step, about move^2 / |d q|, is at rounding level, or where noise
+        // stops the steps from shrinking
+        done[i] = f == 0.0 || move * move <= 1e-17 * std::fabs(d) * q[i] * q[i] ||
+                  (move < 1e-9 * q[i] && move >= 0.5 * previous[i]);
         previous[i] = move;
         q[i] = next;
         all_done = all_done && done[i];
@@ -241,18 +270,17 @@ class LengthRoots {
 
   End upwards(const Scale& s, Bracket& bracket) {
     if (concave_) {
-      int low = table_.one(), high = table_.size() - 1;
+      const int one = table_.one(), high = table_.beyond_root(s);
       if (table_.excess(s, high) <= 0.0) {
-        while (high - low > 1) {
-          const int middle = (low + high) / 2;
-          (table_.excess(s, middle) > 0.0 ? low : high) = middle;
-        }
-        bracket = between(s, low);
+        bracket = between(s, one + table_.count_above(s, one + 1, high));
         return End::root;
       }
-    } else {
+    } else if (!table_.rises(s)) {
       std::vector<Bracket> found;
       for (int j = table_.one(); j + 1 < table_.size(); ++j) {
+        if ((j - table_.one()) % stretch == 0)
+          while (j + stretch < table_.size() && table_.monotonic(s, j, j + stretch)) j += stretch;
+        if (j + 1 == table_.size()) break;
         interval(s, j, found);
         if (!found.empty()) {
           bracket = found.front();
@@ -281,7 +309,12 @@ class LengthRoots {
       }
     } else {
       std::vector<Bracket> found;
-      for (int j = table_.one() - 1; j >= first(s); --j) {
+      const int lowest = first(s);
+      for (int j = table_.one() - 1; j >= lowest; --j) {
+        if ((table_.one() - 1 - j) % stretch == 0)
+          while (j + 1 - stretch >= lowest && table_.monotonic(s, j + 1 - stretch, j + 1))
+            j -= stretch;
+        if (j < lowest) break;
         interval(s, j, found);
         if (!found.empty()) {
           bracket = found.back();
@@ -318,6 +351,8 @@ class LengthRoots {
     bracket = {left, right, std::sqrt(left) * std::sqrt(right), true};
     return right < 1e100;
   }
+
+  static constexpr int stretch = 16;  // intervals that are looked at together
 
   const LengthTable& table_;
   Expectation& average_;
