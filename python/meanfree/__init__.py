@@ -18,6 +18,13 @@ from meanfree.meanfield import (
     propagate_gradient,
     simulate_propagation,
 )
+from meanfree.spectrum import (
+    jacobian_spectrum,
+    rectangular_spectrum,
+    residual_spectrum,
+    tune_critical,
+    universal_spectrum,
+)
 
 if TYPE_CHECKING:
     from meanfree.network import audit
@@ -35,11 +42,16 @@ __all__ = [
     "critical",
     "critical_line",
     "fixed_point",
+    "jacobian_spectrum",
     "length_map",
     "phase_diagram",
     "propagate",
     "propagate_gradient",
+    "rectangular_spectrum",
+    "residual_spectrum",
     "simulate_propagation",
+    "tune_critical",
+    "universal_spectrum",
 ]
 __version__: str = build_info()["version"]
 

@@ -206,6 +206,15 @@ def critical(
     return Ensemble(phi, float(line.sigma_w), b, weights=weights)
 
 
+def line_at_length(phi: Activation, q: float) -> tuple[float, float, bool]:
+    """Return sigma_w, sigma_b (nan if none is critical) and whether q is stable there."""
+    lengths = np.array([q])
+    moments = _core.gaussian_moments(phi.core, lengths, 1, None)
+    weights, biases, slopes = _on_the_line(phi, lengths, moments)
+    stable = bool(_is_stable(phi, lengths, weights, slopes)[0]) and not np.isnan(biases[0])
+    return float(weights[0]), float(biases[0]), stable
+
+
 def _on_the_line(phi: Activation, q: Array, moments: Array) -> tuple[Array, Array, Array]:
     """Return sigma_w, sigma_b (nan where its square is negative) and V' at the lengths q."""
     second, slope_squared, length_slope = moments[2], moments[3], moments[5]
