@@ -9,6 +9,7 @@ namespace meanfree {
 void bind_activation(py::module_& m);
 void bind_averages(py::module_& m);
 void bind_fixed_point(py::module_& m);
+void bind_jacobian(py::module_& m);
 void bind_propagation(py::module_& m);
 void bind_random(py::module_& m);
 void bind_special(py::module_& m);
@@ -37,6 +38,7 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   bind_activation(m);
   bind_averages(m);
   bind_fixed_point(m);
+  bind_jacobian(m);
   bind_propagation(m);
   bind_random(m);
   bind_special(m);

@@ -1,0 +1,47 @@
+// chi_k, the length of a Gaussian vector of k components: sqrt(2 Gamma(k / 2)) by Marsaglia and
+// Tsang (2000), d (1 + c z)^3 with d = k/2 - 1/3, c = 1 / sqrt(9 d), accepted where log u < z^2/2 +
+// d - d v + d log v, v = (1 + c z)^3.
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "meanfree/random.hpp"
+
+namespace meanfree {
+namespace detail {
+
+/// chi_n, chi_{n-1}, ..., chi_1 from a stream that gives both normals and uniforms.
+inline void chi_variables(const Stream& stream, std::int64_t n, double* out) {
+  constexpr std::int64_t block = tile_normals;
+  constexpr std::uint64_t uniforms_begin = std::uint64_t{1} << 40,
+                          attempt_size = std::uint64_t{1} << 33;
+  double z[block], u[block];
+  for (std::int64_t i = 0; i < n; i += block) {
+    const std::int64_t size = std::min(block, n - i);
+    bool done[block] = {};
+    std::int64_t left = size;
+    for (std::uint64_t attempt = 0; left > 0; ++attempt) {
+      const std::uint64_t at = attempt * attempt_size + static_cast<std::uint64_t>(i);
+      draw<tile_normals>(stream, at, block, z, box_muller);
+      draw<tile_words>(stream, uniforms_begin * 1024 + at, block, u, uniform_tile);
+      for (std::int64_t j = 0; j < size; ++j) {
+        if (done[j]) continue;
+        const auto k = static_cast<double>(n - i - j);
+        if (k < 2.0) {
+          out[i + j] = std::fabs(z[j]);
+        } else {
+          const double d = 0.5 * k - 1.0 / 3.0, root = 1.0 + z[j] / std::sqrt(9.0 * d);
+          if (root <= 0.0) continue;
+          const double v = root * root * root;
+          if (std::log(1.0 - u[j]) >= 0.5 * z[j] * z[j] + d * (1.0 - v + std::log(v))) continue;
+          out[i + j] = std::sqrt(2.0 * d * v);
+        }
+        done[j] = true;
+        --left;
+      }
+    }
+  }
+}
+
+}  // namespace detail
+}  // namespace meanfree

@@ -1,0 +1,152 @@
+// Householder reflectors H = I - tau v v^T in blocks: H_1 H_2 ... H_k = I - V S V^T with S upper
+// triangular (compact WY form, Schreiber and Van Loan 1989), so that nearly all of the work is
+// matrix products; and the decomposition A = Q R by them.
+#pragma once
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "meanfree/parallel.hpp"
+
+namespace meanfree {
+namespace detail {
+
+using Matrix = Eigen::MatrixXd;
+using MatrixView = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
+using ConstMatrixView = Eigen::Ref<const Matrix, 0, Eigen::OuterStride<>>;
+using Eigen::Index;
+
+constexpr Index reflector_columns = 32;
+
+/// Columns of a product that take less than 50 ms together.
+inline Index columns_between_checks(Index rows, Index inner) {
+  constexpr double flops = 2e8;
+  const double each = 2.0 * static_cast<double>(rows) * static_cast<double>(inner) + 1.0;
+  return std::max<Index>(16, static_cast<Index>(flops / each) / 16 * 16);
+}
+
+/// c = a b, or c -= a b.
+inline void multiply(const ConstMatrixView& a, const ConstMatrixView& b, MatrixView c,
+                     Pause& pause) {
+  const Index step = columns_between_checks(a.rows(), a.cols());
+  for (Index j = 0; j < b.cols(); j += step) {
+    const Index n = std::min(step, b.cols() - j);
+    c.middleCols(j, n).noalias() = a * b.middleCols(j, n);
+    pause.check();
+  }
+}
+
+/// I - V S V^T for a panel of reflectors; V holds zeros above its diagonal.
+class BlockReflector {
+ public:
+  /// V as it is; tau of each column.
+  void set(const ConstMatrixView& v, const double* tau) {
+    const Index k = v.cols();
+    gram_.resize(k, k);
+    gram_.noalias() = v.transpose() * v;
+    s_.setZero(k, k);
+    for (Index j = 0; j < k; ++j) {
+      for (Index i = 0; i < j; ++i) {
+        double sum = 0.0;
+        for (Index l = i; l < j; ++l) sum += s_(i, l) * gram_(l, j);
+        s_(i, j) = -tau[j] * sum;
+      }
+      s_(j, j) = tau[j];
+    }
+  }
+
+  /// x <- H_k ... H_1 x, or, not reversed, H_1 ... H_k x.
+  void apply(const ConstMatrixView& v, MatrixView x, bool reversed, Pause& pause) {
+    const Index step = columns_between_checks(v.rows(), 2 * v.cols());
+    for (Index j = 0; j < x.cols(); j += step) {
+      auto part = x.middleCols(j, std::min(step, x.cols() - j));
+      along_.resize(v.cols(), part.cols());
+      scaled_.resize(v.cols(), part.cols());
+      along_.noalias() = v.transpose() * part;
+      if (reversed) {
+        scaled_.noalias() = s_.transpose() * along_;
+      } else {
+        scaled_.noalias() = s_ * along_;
+      }
+      part.noalias() -= v * scaled_;
+      pause.check();
+    }
+  }
+
+ private:
+  Matrix gram_, s_, along_, scaled_;
+};
+
+/// Turn column x of length n into the v of a reflector with H x = beta e_1, v_1 = 1; returns tau
+/// and leaves beta in x_1, v_2 ... in the rest.
+inline double reflect_column(double* x, Index n, double& beta) {
+  Eigen::Map<Eigen::VectorXd> tail(x + 1, n - 1);
+  double rest = n > 1 ? tail.squaredNorm() : 0.0;
+  if (rest < 1e-250) {  // 0, or the squares underflow
+    const double largest = n > 1 ? tail.cwiseAbs().maxCoeff() : 0.0;
+    if (largest == 0.0) {
+      beta = x[0];
+      return 0.0;
+    }
+    if (std::fabs(x[0]) < 1e-100) {
+      Eigen::Map<Eigen::VectorXd> all(x, n);
+      constexpr double up = 0x1p600;
+      all *= up;
+      const double tau = reflect_column(x, n, beta);
+      beta /= up;
+      return tau;
+    }
+  }
+  const double norm = std::sqrt(x[0] * x[0] + rest);
+  beta = x[0] >= 0.0 ? -norm : norm;
+  const double tau = (beta - x[0]) / beta;
+  tail *= 1.0 / (x[0] - beta);
+  return tau;
+}
+
+/// Q R of columns scaled so that their squares neither over- nor underflow.
+class QrDecomposition {
+ public:
+  /// a <- R in its first `columns` columns' upper triangle (zeros below) and Q^T a in the further
+  /// ones.
+  void decompose(MatrixView a, Index columns, Pause& pause) {
+    const Index rows = a.rows(), rank = std::min(rows, columns);
+    v_.resize(rows, reflector_columns);
+    for (Index k = 0; k < rank; k += reflector_columns) {
+      const Index width = std::min(reflector_columns, rank - k);
+      for (Index j = 0; j < width; ++j) {
+        const Index at = k + j, length = rows - at;
+        double* x = &a(at, at);
+        double beta;
+        tau_[j] = reflect_column(x, length, beta);
+        auto v = v_.col(j).head(rows - k);
+        v.head(j).setZero();
+        v[j] = 1.0;
+        v.segment(j + 1, length - 1) = a.col(at).tail(length - 1);
+        a(at, at) = beta;
+        a.col(at).tail(length - 1).setZero();
+        const auto tail = v.tail(length);
+        for (Index c = at + 1; c < k + width; ++c) {
+          auto y = a.col(c).tail(length);
+          const double factor = tau_[j] * tail.dot(y);
+          y -= factor * tail;
+        }
+      }
+      if (k + width < a.cols()) {
+        const auto v = v_.topLeftCorner(rows - k, width);
+        block_.set(v, tau_);
+        block_.apply(v, a.bottomRightCorner(rows - k, a.cols() - k - width), true, pause);
+      }
+      pause.check();
+    }
+  }
+
+ private:
+  Matrix v_;
+  double tau_[reflector_columns] = {};
+  BlockReflector block_;
+};
+
+}  // namespace detail
+}  // namespace meanfree
