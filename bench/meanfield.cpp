@@ -90,13 +90,10 @@ void fixed_point(benchmark::State& state, const std::string& name, double sigma_
     const double sigma_b = 0.3 + 0.01 * static_cast<double>(i);
     scales[i] = {sigma_w * sigma_w, sigma_b * sigma_b, 1.0};
   }
-  std::vector<double> out(8 * n);
-  std::vector<std::int8_t> status(n);
-  const auto column = [&](int k) { return out.data() + k * n; };
+  std::vector<double> out(FixedPoints::n_rows * n);
+  std::vector<std::int8_t> phase(n), status(n);
   for (auto _ : state) {
-    solver.solve(scales.data(), n,
-                 {column(0), column(1), column(2), column(3), column(4), column(5), column(6),
-                  column(7), status.data()});
+    solver.solve(scales.data(), n, FixedPoints::in(out.data(), n, phase.data(), status.data()));
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }

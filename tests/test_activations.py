@@ -309,3 +309,14 @@ def test_nan_during_a_calculation_is_an_error_that_names_the_function():
     phi = mf.Activation(lambda x: np.where(np.abs(x) > 20, np.nan, x))
     with pytest.raises(ValueError, match="function must be finite, got nan at x ="):
         mf.length_map(mf.Ensemble(phi, 1.0), 1e4)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "silu", "softplus", "elu", "selu"])
+def test_far_arguments_give_the_straight_lines(name):
+    phi = mf.activation(name)
+    x = np.array([1e20, 1e160, 1e300])
+    slope = 1.0507009873554805 if name == "selu" else 1.0
+    np.testing.assert_allclose(phi(x), slope * x, rtol=1e-15)
+    np.testing.assert_allclose(phi.derivative(x), slope, rtol=1e-15)
+    np.testing.assert_array_equal(phi.second_derivative(np.concatenate([x, -x])), 0.0)
+    np.testing.assert_array_equal(phi.derivative(-x), 0.0)

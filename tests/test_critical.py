@@ -87,22 +87,31 @@ def test_the_two_parametrisations_agree(name, log_q):
 
 
 def test_line_close_to_linear_is_free_of_cancellation():
-    # tanh, to leading order sigma_b^2 = 4 q^3 / 3; exact values with mpmath at 60 digits
-    mpmath.mp.dps = 60
-    q = np.array([1e-9, 1e-6, 1e-4, 2e-3])
-    got = mf.critical_line("tanh", q=q).sigma_b
-    for length, sigma_b in zip(q, got, strict=True):
-        root = mpmath.sqrt(mpmath.mpf(float(length)))
+    # sigma_b^2 is 1.3 q^3 for the odd ones and 0.3 q^2 for silu, of terms q that cancel
+    functions = {
+        "tanh": (mpmath.tanh, lambda x: mpmath.sech(x) ** 2),
+        "sin": (mpmath.sin, mpmath.cos),
+        "silu": (lambda x: x / (1 + mpmath.exp(-x)), None),
+    }
+    for name, (function, slope) in functions.items():
+        derivative = slope or (lambda x, f=function: mpmath.diff(f, x))
+        q = np.array([1e-20, 1e-12, 1e-9, 1e-6, 1e-4, 9e-3])
+        got = mf.critical_line(name, q=q).sigma_b
+        for length, sigma_b in zip(q, got, strict=True):
+            exact = _exact_sigma_b(function, derivative, float(length))
+            # by 13 terms of the Hermite series, or (silu at 9e-3) the plain difference
+            assert sigma_b == pytest.approx(exact, rel=3e-13, abs=0.0)
 
-        def average(f, root=root):
-            return mpmath.quad(lambda z: f(root * z) * mpmath.npdf(z), np.linspace(-16, 16, 9))
 
-        gain = 1 / average(lambda x: mpmath.sech(x) ** 4)
-        exact = mpmath.sqrt(
-            mpmath.mpf(float(length)) - gain * average(lambda x: mpmath.tanh(x) ** 2)
-        )
-        assert sigma_b == pytest.approx(float(exact), rel=1e-10)
-    mpmath.mp.dps = 15
+def _exact_sigma_b(function, derivative, q):
+    """By the trapezoid rule at 60 digits; its step leaves an error of exp(-2 pi^2 / h^2)."""
+    with mpmath.workdps(60):
+        root, step = mpmath.sqrt(mpmath.mpf(q)), mpmath.mpf(1) / 3
+        z = [step * k for k in range(-50, 51)]
+        weight = [step * mpmath.npdf(x) for x in z]
+        second = mpmath.fsum(w * function(root * x) ** 2 for w, x in zip(weight, z, strict=True))
+        gain = mpmath.fsum(w * derivative(root * x) ** 2 for w, x in zip(weight, z, strict=True))
+        return float(mpmath.sqrt(q - second / gain))
 
 
 def test_small_biases_follow_the_asymptotic_law():

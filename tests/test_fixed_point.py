@@ -97,6 +97,21 @@ def test_length_that_diverges_has_the_limit_of_chi_1(name, sigma_w, sigma_b, lim
     assert found.phase == ("critical" if limit == 1.0 else "chaotic")
 
 
+@pytest.mark.parametrize(
+    ("function", "limit"),
+    [
+        (lambda x: x**3, math.inf),  # E phi''^2 = 36 q
+        (lambda x: x * np.abs(x), 4.0),  # phi'' = +-2
+        (lambda x: np.logaddexp(0.0, x), 0.0),  # falls like q^(-1/2)
+        (lambda x: 2.0 * np.maximum(x, 0.0) + np.sin(x), math.inf),
+    ],
+)
+def test_length_of_a_users_function_that_diverges_has_the_limit_of_chi_2(function, limit):
+    found = point(mf.Activation(function, kinks=(0.0,)), 5.0, 1.0)
+    assert found.q == math.inf
+    assert found.chi_2 == pytest.approx(25.0 * limit, rel=1e-9)
+
+
 def test_phase_without_a_limit_of_chi_1_is_undefined():
     # the slope swings for ever, once a factor e^pi of x
     swinging = mf.Activation(lambda x: x * (1.5 + 0.5 * np.sin(np.log1p(x * x))))

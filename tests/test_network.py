@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,38 @@ def test_wrong_theory_is_noticed():
     result = mf.audit(model, batch(), n_samples=10, seed=0, initialize=biased)
     assert "disagrees" in {layer.verdict for layer in result.layers}
     assert any("disagree" in text for text in result.findings)
+
+
+def test_theory_of_another_sigma_w_disagrees(monkeypatch):
+    # 10 % of sigma_w are 20 % of q in the first layer and a factor 1.2 of squared gradients in
+    # each, against standard errors of 1 to 3 % of means over 40 draws at width 256
+    from meanfree import _network_predict
+
+    predict = _network_predict.predict
+    model = mlp(nn.Tanh, 20, *[256] * 6, 10)
+
+    def with_laws_of(factor):
+        def changed(chain, laws, grams, n_threads):
+            wrong = [law and replace(law, sigma_w=factor * law.sigma_w) for law in laws]
+            return predict(chain, wrong, grams, n_threads)
+
+        monkeypatch.setattr(_network_predict, "predict", changed)
+        return mf.audit(model, batch(), n_samples=40, seed=3)
+
+    assert disagreements(with_laws_of(1.0)) == []
+    for factor in (0.9, 1.1):
+        wrong = with_laws_of(factor)
+        assert len(disagreements(wrong)) >= 5
+        assert any("theory and measurement disagree" in text for text in wrong.findings)
+
+
+def test_zero_inputs_are_not_blamed_on_the_weights():
+    model = mlp(nn.Tanh, 20, *[64] * 9, 10)
+    result = mf.audit(model, np.zeros((6, 20)), n_samples=8, seed=0)
+    assert disagreements(result) == []
+    (finding,) = result.findings
+    assert finding.startswith("the inputs are all zero")
+    assert result.suggestion is None
 
 
 def test_lengths_are_those_of_the_length_map():

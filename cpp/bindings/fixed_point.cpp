@@ -25,24 +25,18 @@ py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& 
   if (sigma_b.size() != n)
     throw std::invalid_argument("sigma_w and sigma_b must have the same length");
   py::dict result;
-  // rows of one array: a single large block is not handed back to the system after every call
-  Array columns = new_array({11, n});
-  int n_columns = 0;
-  const auto column = [&](const char* name) {
-    double* const values = columns.mutable_data(n_columns++);
-    result[name] = Array({n}, values, columns);
-    return values;
-  };
+  // one array: a single large block is not handed back to the system after every call
+  Array rows = new_array({FixedPoints::n_rows, n});
+  int row = 0;
+  for (const char* name : {"q", "c", "delta", "chi_1", "chi_2", "chi_c", "length_slope", "xi_q",
+                           "xi_c", "xi_gradient", "q_error"})
+    result[name] = Array({n}, rows.mutable_data(row++), rows);
   const auto codes = [&](const char* name) {
     py::array_t<std::int8_t> values(n);
     result[name] = values;
     return values.mutable_data();
   };
-  const FixedPoints out{
-      column("q"),     column("c"),           column("delta"),        column("chi_1"),
-      column("chi_2"), column("chi_c"),       column("length_slope"), column("xi_q"),
-      column("xi_c"),  column("xi_gradient"), column("q_error"),      codes("phase"),
-      codes("status")};
+  const FixedPoints out = FixedPoints::in(rows.mutable_data(), n, codes("phase"), codes("status"));
   const double *w = sigma_w.data(), *b = sigma_b.data();
   PythonPoll poll{progress};
   const py::gil_scoped_release release;

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "meanfree/averages.hpp"
 #include "meanfree/critical_line.hpp"
 #include "meanfree/fixed_point.hpp"
+#include "meanfree/interpolated.hpp"
 #include "meanfree/parallel.hpp"
 
 using namespace meanfree;
@@ -60,40 +63,45 @@ TEST_CASE("a covariance at equal lengths is the average of a pair") {
 }
 
 TEST_CASE("fixed points do not depend on threads and solve their equations") {
+  constexpr std::int64_t n = 6;
+  const Scale scale[n] = {{0.5, 0.01, 1.0}, {1.2, 0.0, 1.0}, {1.9, 0.3, 1.0},
+                          {3.0, 1.0, 0.9},  {0.0, 0.2, 1.0}, {16.0, 0.1, 1.0}};
   for (const auto& [name, parameter] : names) {
     CAPTURE(name);
     const Activation phi = built_in_activation(name, parameter);
-    const auto shared = averages(phi);
-    const LengthTable table(phi, *shared);
-    constexpr std::int64_t n = 6;
-    const Scale scale[n] = {{0.5, 0.01, 1.0}, {1.2, 0.0, 1.0}, {1.9, 0.3, 1.0},
-                            {3.0, 1.0, 0.9},  {0.0, 0.2, 1.0}, {16.0, 0.1, 1.0}};
-    std::vector<std::vector<double>> runs;
-    for (const int n_threads : {1, 3}) {
-      std::vector<double> values(8 * n);
-      std::vector<std::int8_t> status(n);
-      for_each_block(
-          n, n_threads,
-          [&](std::int64_t i, Pause&) {
-            const auto average = averages(phi);
-            FixedPointSolver solver(phi, table, *average);
-            double* v = values.data() + i;
-            solver.solve(scale + i, 1,
-                         {v, v + n, v + 2 * n, v + 3 * n, v + 4 * n, v + 5 * n, v + 6 * n,
-                          v + 7 * n, &status[i]});
-          },
-          [](std::int64_t) {});
-      for (std::int64_t i = 0; i < n; ++i) {
-        const double q = values[i];
-        if (!std::isfinite(q)) continue;
-        double second, length_slope;
-        shared->length(&q, 1, &second, &length_slope);
-        CHECK(std::fabs(scale[i].gain() * second + scale[i].bias - q) <= 1e-13 * q);
+    const auto exact = averages(phi);
+    const LengthTable table(phi, *exact);
+    for (const bool interpolate : {false, true}) {
+      if (interpolate && phi.family != Family::analytic) continue;
+      CAPTURE(interpolate);
+      std::vector<std::vector<double>> runs;
+      for (const int n_threads : {1, 3}) {
+        const Interpolation shared(phi, LengthTable::per_decade, -table.one(), table.size() - 1,
+                                   averages(phi));
+        std::vector<double> values(FixedPoints::n_rows * n);
+        std::vector<std::int8_t> phase(n), status(n);
+        const FixedPoints out = FixedPoints::in(values.data(), n, phase.data(), status.data());
+        for_each_block(
+            n, n_threads,
+            [&](std::int64_t i, Pause&) {
+              auto average = averages(phi);
+              if (interpolate) average = std::make_unique<Interpolated>(shared, std::move(average));
+              FixedPointSolver solver(phi, table, *average);
+              solver.solve(scale + i, 1, out.from(i));
+            },
+            [](std::int64_t) {});
+        for (std::int64_t i = 0; i < n; ++i) {
+          const double q = out.q[i];
+          if (!std::isfinite(q)) continue;
+          double second, length_slope;
+          exact->length(&q, 1, &second, &length_slope);
+          CHECK(std::fabs(scale[i].gain() * second + scale[i].bias - q) <= 1e-13 * q);
+        }
+        runs.push_back(values);
       }
-      runs.push_back(values);
+      for (std::size_t i = 0; i < runs[0].size(); ++i)
+        CHECK((runs[0][i] == runs[1][i] || (std::isnan(runs[0][i]) && std::isnan(runs[1][i]))));
     }
-    for (std::int64_t i = 0; i < 8 * n; ++i)
-      CHECK((runs[0][i] == runs[1][i] || (std::isnan(runs[0][i]) && std::isnan(runs[1][i]))));
   }
 }
 

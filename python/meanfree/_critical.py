@@ -232,21 +232,57 @@ def _on_the_line(phi: Activation, q: Array, moments: Array) -> tuple[Array, Arra
         return np.sqrt(gain), biases, gain * length_slope
 
 
+_STEP = 0.25  # such a psi is analytic far beyond what the trapezoid rule needs for this step
+_Z = _STEP * np.arange(-36, 37)
+_WEIGHT = _STEP * np.exp(-0.5 * _Z**2) / np.sqrt(2.0 * np.pi)
+
+
 def _small_variance(phi: Activation, q: Array) -> Array:
     """Return q - E phi**2 / E phi'**2 for phi that is smooth and all but linear at this q.
 
-    With a0, a1 the first Hermite coefficients of psi(z) = phi(sqrt(q) z), the difference is
-    (E (psi' - a1)**2 - E (psi - a0 - a1 z)**2 - a0**2) / E phi'**2.
+    With the Hermite coefficients a_k = E psi(z) He_k(z) / sqrt(k!) of psi(z) = phi(sqrt(q) z) the
+    difference is (sum_{k >= 2} (k - 1) a_k**2 - a0**2) / E phi'**2.
     """
-    step = 0.25  # such a psi is analytic far beyond what the trapezoid rule needs for this step
-    z = step * np.arange(-36, 37)
-    w = step * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
     root = np.sqrt(q)[:, None]
-    psi, slope = phi(root * z), root * phi.derivative(root * z)
-    a0, a1 = (psi @ w)[:, None], (slope @ w)[:, None]
-    bend, rest = (slope - a1) ** 2 @ w, (psi - a0 - a1 * z) ** 2 @ w
-    variance: Array = (bend - rest - a0[:, 0] ** 2) * q / (slope**2 @ w)
+    slope = root * phi.derivative(root * _Z)
+    exact = q < _FEW_TERMS_BELOW if phi.is_named else np.zeros(q.size, dtype=bool)
+    excess = np.empty(q.size)
+    excess[exact] = _by_curvature(phi, q[exact])
+    excess[~exact] = _by_difference(phi, q[~exact])
+    variance: Array = excess * q / (slope**2 @ _WEIGHT)
     return variance
+
+
+def _by_difference(phi: Activation, q: Array) -> Array:
+    """Return the sum as E (psi' - a1)**2 - E (psi - a0 - a1 z)**2 - a0**2; errs by 1e-16 / q."""
+    root = np.sqrt(q)[:, None]
+    psi, slope = phi(root * _Z), root * phi.derivative(root * _Z)
+    a0, a1 = (psi @ _WEIGHT)[:, None], (slope @ _WEIGHT)[:, None]
+    bend, rest = (slope - a1) ** 2 @ _WEIGHT, (psi - a0 - a1 * _Z) ** 2 @ _WEIGHT
+    excess: Array = bend - rest - a0[:, 0] ** 2
+    return excess
+
+
+_FEW_TERMS_BELOW = 0.01  # twelve terms are enough for these q
+
+
+def _by_curvature(phi: Activation, q: Array) -> Array:
+    """Return the sum from psi'' = q phi'', which keeps its digits down to q = 0.
+
+    a_k = E psi'' He_{k-2} / sqrt(k!), and a0 = phi(0) + (1/2) Int_0^q E phi''(sqrt(t) z) dt.
+    """
+    curvature = q[:, None] * phi.second_derivative(np.sqrt(q)[:, None] * _Z)
+    before, now = np.zeros(_Z.size), np.ones(_Z.size)  # He_j / sqrt(j!)
+    excess = np.zeros(q.size)
+    for j in range(12):
+        excess += (curvature @ (_WEIGHT * now)) ** 2 / (j + 2)
+        before, now = now, (_Z * now - np.sqrt(j) * before) / np.sqrt(j + 1)
+    a0 = np.full(q.size, phi(0.0))
+    for x, w in zip(*np.polynomial.legendre.leggauss(8), strict=True):
+        t = 0.5 * q * (1.0 + x)
+        a0 += 0.25 * w * q * (phi.second_derivative(np.sqrt(t)[:, None] * _Z) @ _WEIGHT)
+    excess -= a0**2
+    return excess
 
 
 def _is_stable(phi: Activation, q: Array, sigma_w: Array, slope: Array) -> Flags:

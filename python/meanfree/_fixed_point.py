@@ -30,7 +30,12 @@ CRITICAL_BAND = 1e-12  # |chi_1 - 1| up to here counts as critical
 
 @dataclass(frozen=True)
 class FixedRoot:
-    """A finite solution of V(q) = q: where it is, V'(q), and whether abs(V'(q)) < 1."""
+    """A finite solution of V(q) = q: where it is, V'(q), and whether abs(V'(q)) < 1.
+
+    Where V'(q) is exactly 1, `stable` is False although the length may settle there from one side
+    or from both, as that of tanh does at sigma_w = 1, sigma_b = 0: the slope does not decide, and
+    what is approached is approached more slowly than any exponential.
+    """
 
     q: float
     slope: float
@@ -55,7 +60,7 @@ class FixedPoint:
         ``sigma_w**2 E phi'(h)**2``, the mean squared stretch of a layer, without 1 / keep. Where q
         diverges its limit for q -> inf; nan if there is none.
     chi_2 : float
-        ``sigma_w**2 E phi''(h)**2``; inf where phi' jumps.
+        ``sigma_w**2 E phi''(h)**2``; inf where phi' jumps. Where q diverges its limit, likewise.
     chi_c : float
         Slope of the correlation map at c*.
     length_slope : float

@@ -313,7 +313,13 @@ def result(
     members = longest_chain(chain)
     last_length = float(prediction.q[members[-2:][0]]) if members else 1.0
     state = bulk(chain, laws, last_length)
-    found, is_bad = findings(audited, prediction.covariance, members, state)
+    found, is_bad = findings(
+        audited,
+        prediction.covariance,
+        members,
+        state,
+        is_zero_input=not bool(task.inputs.any()),
+    )
     if task.offsets and not is_drawn_by_user:
         found.append(
             f"the weights of {', '.join(task.offsets[:6])} do not scatter about zero: theory and "

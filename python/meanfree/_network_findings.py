@@ -125,18 +125,28 @@ def findings(
     covariance: Sequence[Array | None],
     members: Sequence[int],
     state: Bulk,
+    *,
+    is_zero_input: bool,
 ) -> tuple[list[str], bool]:
-    """Return the findings, and whether gradients or signals die or explode."""
+    """Return the findings, and whether gradients or signals die or explode.
+
+    Inputs that are all zero say nothing of the weights: no blame is laid on them then.
+    """
     found: list[str] = []
     is_bad = False
     audited = [layers[i] for i in members]
-    if len(audited) > 1:
+    if is_zero_input:
+        found.append(
+            "the inputs are all zero: nothing but biases reaches the layers, and the first one "
+            "gets no gradient whatever its weights are; audit with real inputs"
+        )
+    elif len(audited) > 1:
         found += _gradients(audited, state) + _lengths(audited, state)
         is_bad = bool(found)
         found += _likeness([covariance[i] for i in members])
     if is_bad:
         found += _torch_gain(state, len(audited))
-    if members:
+    if members and not is_zero_input:
         first = covariance[members[0]]
         cosine = _mean_cosine(first)
         if cosine > 0.95:

@@ -168,9 +168,10 @@ def propagate(
     Returns
     -------
     Trajectory
-        Arrays (depth, ...). c and delta are None if neither was given; they are nan in layers
-        after one in which V(q) = 0. Where q overflows it is inf, and c follows the limit of the
-        map for large q.
+        Arrays (depth, ...). c and delta are None if neither was given. Where q is 0 or underflows,
+        or overflows to inf, c follows the limit of the map for small or large q: a phi with
+        phi(0) = 0 and no kink there is straight for small q, and c stays as it is. c and delta
+        are nan in layers after one in which sigma_w = sigma_b = 0, which has no directions left.
 
     Raises
     ------

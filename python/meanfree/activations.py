@@ -156,6 +156,11 @@ class Activation:
         return self._evaluate(2, x)
 
     @property
+    def is_named(self) -> bool:
+        """Whether it is one of the named activations, not a user's own."""
+        return self._user is None
+
+    @property
     def core(self) -> tuple[Any, ...]:
         """The form in which the compiled core takes an activation."""
         if self._user is not None:

@@ -39,15 +39,14 @@ struct Activation {
   double parameter = 0.0;
   Family family = Family::graded;
   ArrayFunction value, derivative, second_derivative;
-  JetFunction jet;            // value and derivative in one pass; empty: call both
-  SmoothFunction smoothed;    // graded: in closed form; empty: by quadrature
-  std::vector<double> kinks;  // where phi, phi' or phi'' jumps, ascending
-  bool odd = false;           // phi(-h) = -phi(h)
-  bool slope_jumps = false;   // phi' jumps somewhere: E phi''^2 is infinite
-  bool value_jumps = false;   // phi jumps somewhere: E phi'^2 is infinite
-  bool user_defined = false;  // the panels are refined until the averages settle
-  bool concave_length =
-      false;  // E phi^2 / q falls with q: the length map has one fixed point q > 0 at most
+  JetFunction jet;               // value and derivative in one pass; empty: call both
+  SmoothFunction smoothed;       // graded: in closed form; empty: by quadrature
+  std::vector<double> kinks;     // where phi, phi' or phi'' jumps, ascending
+  bool odd = false;              // phi(-h) = -phi(h)
+  bool slope_jumps = false;      // phi' jumps somewhere: E phi''^2 is infinite
+  bool value_jumps = false;      // phi jumps somewhere: E phi'^2 is infinite
+  bool user_defined = false;     // the panels are refined until the averages settle
+  bool concave_length = false;   // E phi^2 / q falls with q: one fixed point q > 0 at most
   double pole_distance = 0.0;    // analytic: distance of the nearest pole from the real axis
   double low = 0.0, high = 0.0;  // clip: the two bounds
   double gain = 1.0;             // erf: phi = erf(gain h); homogeneous: the slope at h < 0
@@ -92,12 +91,12 @@ JetFunction jet_loop(F f) {
   };
 }
 
-inline double gelu_tanh_argument(double x) {
-  return 1.5957691216057307117597842397375 * x *
-         (1.0 + 0.044715 * x * x);  // 2 sqrt(2/pi) (x + 0.044715 x^3)
+inline double gelu_tanh_argument(double x) {  // 2 sqrt(2/pi) (x + 0.044715 x^3)
+  return 1.5957691216057307117597842397375 * x * (1.0 + 0.044715 * x * x);
 }
 inline double gelu_tanh_argument_slope(double x) {
-  return 1.5957691216057307117597842397375 * (1.0 + 0.134145 * x * x);
+  const double square = special::detail::at_most(x * x, 1e4);  // beyond, sigma(u) is 0 or 1
+  return 1.5957691216057307117597842397375 * (1.0 + 0.134145 * square);
 }
 
 inline Activation homogeneous(double negative_slope) {
@@ -178,8 +177,9 @@ inline Activation gelu() {
   phi.value = loop([](double x, double) { return x * special::normal_cdf(x); });
   phi.derivative =
       loop([](double x, double) { return special::normal_cdf(x) + x * special::normal_pdf(x); });
-  phi.second_derivative =
-      loop([](double x, double) { return (2.0 - x * x) * special::normal_pdf(x); });
+  phi.second_derivative = loop([](double x, double) {
+    return (2.0 - special::detail::at_most(x * x, 1e4)) * special::normal_pdf(x);
+  });
   phi.final_slope_squared = 0.5;
   return phi;
 }
@@ -265,10 +265,10 @@ inline Activation gelu_tanh() {
   phi.value = loop([](double x, double) { return x * special::sigmoid(gelu_tanh_argument(x)); });
   phi.derivative = loop([](double x, double) {
     const double u = gelu_tanh_argument(x), s = special::sigmoid(u), r = special::sigmoid(-u);
-    const double decay = s * r;  // exactly 0 before u' overflows anything
-    return s + x * gelu_tanh_argument_slope(x) * decay;
+    return s + x * (gelu_tanh_argument_slope(x) * (s * r));
   });
-  phi.second_derivative = loop([](double x, double) {
+  phi.second_derivative = loop([](double far, double) {
+    const double x = special::detail::at_most(special::detail::at_least(far, -100.0), 100.0);
     const double u = gelu_tanh_argument(x), s = special::sigmoid(u), r = special::sigmoid(-u);
     const double slope = gelu_tanh_argument_slope(x), curvature = 0.26829 * 1.5957691216057307 * x;
     return s * r * (2.0 * slope + x * ((r - s) * slope * slope + curvature));

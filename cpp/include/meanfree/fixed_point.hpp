@@ -29,9 +29,17 @@ enum class Phase : std::int8_t { ordered = 0, critical = 1, chaotic = 2, undefin
 
 /// Arrays of n values.
 struct FixedPoints {
+  static constexpr int n_rows = 11;
   double *q, *c, *delta, *chi_1, *chi_2, *chi_c, *length_slope, *xi_q, *xi_c, *xi_gradient,
       *q_error;
   std::int8_t *phase, *status;
+
+  /// In the rows of an (n_rows, n) array, in this order.
+  static FixedPoints in(double* rows, std::int64_t n, std::int8_t* phase, std::int8_t* status) {
+    const auto row = [=](int k) { return rows + k * n; };
+    return {row(0), row(1), row(2), row(3),  row(4), row(5), row(6),
+            row(7), row(8), row(9), row(10), phase,  status};
+  }
 
   FixedPoints from(std::int64_t i) const {
     return {
@@ -150,7 +158,7 @@ class FixedPointSolver {
   void at_infinity(const Scale& s, std::int64_t i, const FixedPoints& out) const {
     out.chi_1[i] = s.weight * table_.final_slope_squared();
     out.length_slope[i] = s.gain() * table_.final_length_slope();
-    out.chi_2[i] = phi_.slope_jumps ? detail::infinity : (phi_.user_defined ? nan : 0.0);
+    out.chi_2[i] = s.weight * table_.final_curvature_squared();
   }
 
   /// The searches for c* that go on, as columns, so that a step of all of them is vectorised.

@@ -33,9 +33,10 @@ class LengthTable {
     const double zero = 0.0;
     average.length(&zero, 1, &second_at_zero_, &slope_at_zero_);
     final_slope_squared_ = final_length_slope_ = phi.final_slope_squared;
+    final_curvature_squared_ = phi.slope_jumps ? detail::infinity : 0.0;
     if (phi.user_defined) {
       fill_while_possible(average);
-      final_slopes(average);
+      final_slopes(phi, average);
     } else {
       second_.resize(q_.size());
       slope_.resize(q_.size());
@@ -51,8 +52,9 @@ class LengthTable {
   double q(int j) const { return q_[j]; }
   double second_at_zero() const { return second_at_zero_; }
   double slope_at_zero() const { return slope_at_zero_; }
-  /// Limits of E phi'^2 and of dE phi^2/dq as q -> inf, NaN where they are not known.
+  /// Limits of E phi'^2, E phi''^2 and dE phi^2/dq as q -> inf, NaN where they are not known.
   double final_slope_squared() const { return final_slope_squared_; }
+  double final_curvature_squared() const { return final_curvature_squared_; }
   double final_length_slope() const { return final_length_slope_; }
   /// Does the table end early, where the function cannot be averaged any more?
   bool cut_short() const { return cut_short_; }
@@ -113,12 +115,13 @@ class LengthTable {
   }
 
   /// A user's function: what the slopes have settled to at the end of the table, infinite if they
-  /// still grow there.
-  void final_slopes(Expectation& average) {
+  /// still grow there; E phi''^2 of a function that settles to straight lines falls like q^(-1/2).
+  void final_slopes(const Activation& phi, Expectation& average) {
     const double top[2] = {0.1 * q_.back(), q_.back()};
-    double squared[2], length[2];
+    double squared[2], curvature[2], length[2];
     Moments m;
     m.slope_squared = squared;
+    m.curvature_squared = curvature;
     m.length_slope = length;
     average.moments(top, 2, m);
     const auto limit = [&](const double* at) {
@@ -129,13 +132,15 @@ class LengthTable {
     };
     final_slope_squared_ = limit(squared);
     final_length_slope_ = limit(length);
+    const bool straightens = !cut_short_ && curvature[1] < 0.5 * curvature[0];
+    if (!phi.slope_jumps) final_curvature_squared_ = straightens ? 0.0 : limit(curvature);
   }
 
   std::vector<double> q_, second_, slope_;
   int one_ = 0;
   bool cut_short_ = false;
   double second_at_zero_ = 0.0, slope_at_zero_ = 0.0, final_slope_squared_ = 0.0,
-         final_length_slope_ = 0.0, least_slope_ = 0.0;
+         final_length_slope_ = 0.0, final_curvature_squared_ = 0.0, least_slope_ = 0.0;
 };
 
 /// An interval in which V(q) - q changes sign, and a first guess of the root.
