@@ -20,8 +20,10 @@ from meanfree.meanfield import (
 )
 from meanfree.spectrum import (
     jacobian_spectrum,
+    log_singular_values,
     rectangular_spectrum,
     residual_spectrum,
+    simulate_jacobian,
     tune_critical,
     universal_spectrum,
 )
@@ -44,11 +46,13 @@ __all__ = [
     "fixed_point",
     "jacobian_spectrum",
     "length_map",
+    "log_singular_values",
     "phase_diagram",
     "propagate",
     "propagate_gradient",
     "rectangular_spectrum",
     "residual_spectrum",
+    "simulate_jacobian",
     "simulate_propagation",
     "tune_critical",
     "universal_spectrum",

@@ -303,12 +303,12 @@ class JacobianSpectrum:
     # --- figure ----------------------------------------------------------------------------------
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the density of log10 s, where s is a singular value; atoms as lines with their mass.
+        """Draw the density of log10 lambda, and atoms as lines with their mass.
 
-        From the quantile 0.001 of the nonzero singular values to the largest one.
+        From the quantile 0.001 of the nonzero eigenvalues to the largest one.
         """
         ax = axes(ax)
-        scale = 0.5 / _LN_10
+        scale = 1.0 / _LN_10
         if self.log_bulks.size:
             at_zero = self.atoms[0].mass if self.atoms and self.atoms[0].location == 0.0 else 0.0
             low = float(self.log_quantile(at_zero + 1e-3 * (1.0 - at_zero)))
@@ -320,11 +320,11 @@ class JacobianSpectrum:
             ax.set_ylim(bottom=0.0)
         for atom in self.atoms:
             if atom.location == 0.0 and np.isneginf(atom.log_location):
-                ax.plot([], [], " ", label=f"{atom.mass:.3g} at $s = 0$")
+                ax.plot([], [], " ", label=rf"atom of mass {atom.mass:.3g} at 0")
             else:
                 at = scale * atom.log_location
                 ax.axvline(at, color="C3", linestyle="--", label=f"atom of mass {atom.mass:.3g}")
-        ax.set(xlabel=r"$\log_{10} s$", ylabel=r"density of $\log_{10} s$")
+        ax.set(xlabel=r"$\log_{10}\lambda$", ylabel="density")
         ax.legend()
         return ax
 

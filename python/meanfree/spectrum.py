@@ -6,6 +6,7 @@ Each part stands in a module of its own and is exported here.
 from __future__ import annotations
 
 from meanfree._spectrum_result import Atom, JacobianSpectrum, SpectrumDiagnostics
+from meanfree._spectrum_sample import JacobianSample, log_singular_values, simulate_jacobian
 from meanfree._spectrum_theory import (
     jacobian_spectrum,
     rectangular_spectrum,
@@ -16,11 +17,14 @@ from meanfree._spectrum_tune import tune_critical
 
 __all__ = [
     "Atom",
+    "JacobianSample",
     "JacobianSpectrum",
     "SpectrumDiagnostics",
     "jacobian_spectrum",
+    "log_singular_values",
     "rectangular_spectrum",
     "residual_spectrum",
+    "simulate_jacobian",
     "tune_critical",
     "universal_spectrum",
 ]
