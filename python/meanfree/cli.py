@@ -1,4 +1,4 @@
-"""The command line: ``meanfree report | audit | critical | phase | build-info``.
+"""The command line: ``meanfree report | audit | critical | phase | spectrum | build-info``.
 
 Everything heavy is imported by the command that needs it, so that ``meanfree --help`` is quick.
 Exit codes: 0 fine, 1 wrong usage or input, 2 not converged, 3 a verdict failed, 130 interrupted.
@@ -257,6 +257,61 @@ def phase(
         _print_json({"activation": activation} | {name: getattr(diagram, name) for name in fields})
     else:
         typer.echo(as_text(activation, diagram))
+        if out is not None and not quiet:
+            typer.echo(f"figure  {out}")
+    return FINE
+
+
+@app.command()
+def spectrum(
+    activation: Annotated[str, typer.Argument(help="tanh, relu, gelu, ...")],
+    depth: Annotated[int, typer.Option("--depth", metavar="N", help="Layers.")] = 10,
+    sigma_w: Annotated[
+        float | None,
+        typer.Option(
+            "--sigma-w", metavar="X", help="Standard deviation of the weights; default critical."
+        ),
+    ] = None,
+    sigma_b: SigmaB = 0.0,
+    weights: Weights = "gaussian",
+    q: Annotated[
+        float | None,
+        typer.Option("--q", metavar="X", help="Squared pre-activation of layer 1; default q*."),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option("--width", metavar="N", help="Simulate networks of this width, too."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="N", help="Networks to simulate.", min=2)
+    ] = 16,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Print the spectrum of the Jacobian of a deep network.
+
+    That is the law of its squared singular values: mean, edges, atoms and quantiles; with --width
+    the measured ones beside them, and the distance between both distributions.
+    """
+    from meanfree._command_figure import check_path, save_plot
+    from meanfree._command_spectrum import compare, ensemble_of
+
+    check_path(out)
+    ensemble = ensemble_of(activation, sigma_w, sigma_b, weights)
+    progress = False if quiet or as_json else None
+    result = compare(ensemble, depth, q, width, samples, seed, threads, progress)
+    if out is not None:
+        save_plot(result, out)
+    if as_json:
+        _print_json(result.data())
+    else:
+        _print_pairs(result.rows())
         if out is not None and not quiet:
             typer.echo(f"figure  {out}")
     return FINE
