@@ -49,7 +49,7 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Threads; all allowed cores by default.", min=1),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; null for inf and nan.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress; the result is still printed.")
 ]
