@@ -13,6 +13,7 @@ void bind_jacobian(py::module_& m);
 void bind_propagation(py::module_& m);
 void bind_random(py::module_& m);
 void bind_special(py::module_& m);
+void bind_spectrum(py::module_& m);
 
 namespace {
 py::dict build_info() {
@@ -42,6 +43,7 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   bind_propagation(m);
   bind_random(m);
   bind_special(m);
+  bind_spectrum(m);
 }
 
 }  // namespace meanfree

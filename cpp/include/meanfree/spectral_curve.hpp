@@ -1,0 +1,227 @@
+// All intervals of the bulk of a spectrum with their tables: from a point inside, found by vertical
+// continuation, march to both edges; more intervals are looked for while mass is missing, and the mass
+// tells on which side. The result is checked (mass, residual, Im x > 0) or refused.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "meanfree/graded.hpp"
+#include "meanfree/spectral_march.hpp"
+
+namespace meanfree {
+
+/// An atom of the spectrum; log lambda = -inf at 0.
+struct SpectralAtom {
+  double log_lambda, mass;
+};
+
+/// One interval of the bulk: 1 - CDF at its ends, and which pieces of the table serve it.
+struct SpectralBulk {
+  double low, high;
+  double survival_low, survival_high;
+  bool soft_low, soft_high, effective_low, effective_high;
+  int first_piece, n_pieces;
+};
+
+struct SpectralCurve {
+  std::vector<SpectralBulk> bulks;  // ascending
+  std::vector<CurvePiece> pieces;
+  double mass = 0.0, residual = 0.0, imaginary = 0.0, steps = 0.0;
+};
+
+class SpectralCurveBuilder {
+ public:
+  SpectralCurveBuilder(const SpectralEquation& equation, const std::vector<SpectralAtom>& atoms)
+      : equation_(equation), atoms_(atoms), march_(equation) {}
+
+  SpectralCurve build() {
+    double in_atoms = 0.0;
+    for (const SpectralAtom& atom : atoms_) in_atoms += atom.mass;
+    const double tolerance = 1e-9;
+    if (in_atoms < 1.0 - 1e-12) {
+      double seed;
+      std::vector<Complex> x;
+      if (!find_seed(seed, x)) fail("no density was found near the mean", seed);
+      add_bulk(seed, x);
+      for (int round = 0; round < 24; ++round) {
+        const double above = missing_above(), below = missing_below();
+        if (above > tolerance && seed_above(seed, x))
+          add_bulk(seed, x);
+        else if (below > tolerance && seed_below(seed, x))
+          add_bulk(seed, x);
+        else if (!fill_gap(tolerance))
+          break;
+      }
+    }
+    double mass = 0.0;
+    for (const SpectralBulk& bulk : curve_.bulks) mass += bulk.survival_low - bulk.survival_high;
+    curve_.mass = mass;
+    curve_.residual = march_.residual;
+    curve_.imaginary = march_.imaginary;
+    std::size_t n_nodes = 0;
+    for (const CurvePiece& piece : curve_.pieces) n_nodes += piece.nodes.size();
+    curve_.steps = static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
+    if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8))
+      fail("the mass of bulk and atoms is not 1 but", mass + in_atoms);
+    if (!(curve_.residual < 1e-10)) fail("the equation is left with an error of", curve_.residual);
+    return std::move(curve_);
+  }
+
+ private:
+  [[noreturn]] static void fail(const char* what, double value) {
+    char text[160];
+    std::snprintf(text, sizeof text, "the spectrum was not found: %s %.17g", what, value);
+    throw NotConverged(text);
+  }
+
+  double atoms_between(double low, double high) const {
+    double mass = 0.0;
+    for (const SpectralAtom& atom : atoms_)
+      if (atom.log_lambda > low && atom.log_lambda < high) mass += atom.mass;
+    return mass;
+  }
+
+  double missing_above() const {
+    const SpectralBulk& last = curve_.bulks.back();
+    return last.survival_high - atoms_between(last.high, std::numeric_limits<double>::infinity());
+  }
+  double missing_below() const {
+    const SpectralBulk& first = curve_.bulks.front();
+    double mass = 1.0 - first.survival_low;
+    for (const SpectralAtom& atom : atoms_)
+      if (atom.log_lambda < first.low) mass -= atom.mass;
+    return mass;
+  }
+
+  bool try_seed(double y, double& seed, std::vector<Complex>& x) {
+    seed = y;
+    return march_.continue_down(y, x);
+  }
+
+  bool find_seed(double& seed, std::vector<Complex>& x) {
+    const double y = equation_.log_mean();
+    if (try_seed(y, seed, x)) return true;
+    double offset = 1e-12;
+    for (int k = 0; k < 64; ++k, offset *= 1.7) {
+      if (try_seed(y - offset, seed, x)) return true;
+      if (try_seed(y + offset, seed, x)) return true;
+    }
+    return false;
+  }
+
+  /// Equidistant points, ever more, strictly between two ends.
+  bool scan(double low, double high, double& seed, std::vector<Complex>& x) {
+    for (int n = 2; n <= 512; n *= 2)
+      for (int k = 1; k < n; k += 2)
+        if (try_seed(low + (high - low) * k / n, seed, x)) return true;
+    return false;
+  }
+
+  bool seed_above(double& seed, std::vector<Complex>& x) {
+    // Markov: P(lambda > l) <= mean / l
+    const double low = curve_.bulks.back().high;
+    const double high = equation_.log_mean() - std::log(std::max(1e-12, missing_above())) + 0.1;
+    return high > low && scan(low, high, seed, x);
+  }
+
+  bool seed_below(double& seed, std::vector<Complex>& x) {
+    const double high = curve_.bulks.front().low;
+    double length = std::max(1e-3, curve_.bulks.back().high - high);
+    for (int k = 0; k < 12; ++k, length *= 3.0)
+      for (int j = 1; j <= 16; ++j)
+        if (try_seed(high - length * j / 16.0, seed, x)) return true;
+    return false;
+  }
+
+  bool fill_gap(double tolerance) {
+    for (std::size_t k = 0; k + 1 < curve_.bulks.size(); ++k) {
+      const SpectralBulk &low = curve_.bulks[k], &high = curve_.bulks[k + 1];
+      const double missing = low.survival_high - high.survival_low - atoms_between(low.high, high.low);
+      double seed;
+      std::vector<Complex> x;
+      if (missing > tolerance && scan(low.high, high.low, seed, x)) {
+        add_bulk(seed, x);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  static void cut(CurvePiece& piece, double at) {
+    // keep one node beyond the cut
+    std::size_t keep = 0;
+    const double v = piece.variable(at);
+    while (keep < piece.nodes.size() && piece.nodes[keep].v < v) ++keep;
+    piece.nodes.resize(std::min(piece.nodes.size(), keep + 1));
+  }
+
+  /// The interval around a seed.
+  void add_bulk(double seed, const std::vector<Complex>& x) {
+    const double infinity = std::numeric_limits<double>::infinity();
+    SpectralBulk bulk{};
+    CurvePiece up, down;
+    up.anchor = seed, up.direction = 1.0, up.soft = false;
+    const CurveEdge top = march_.march(up, x, nullptr, infinity);
+    CurveEdge bottom;
+    if (top.kind == EdgeKind::soft) {
+      down.anchor = top.log_lambda, down.direction = -1.0, down.soft = true;
+      bottom = march_.march(down, top.x, &top, -infinity);
+    } else {
+      down.anchor = seed, down.direction = -1.0, down.soft = false;
+      bottom = march_.march(down, x, nullptr, -infinity);
+    }
+    bulk.high = top.log_lambda, bulk.low = bottom.log_lambda;
+    bulk.soft_high = top.kind == EdgeKind::soft, bulk.soft_low = bottom.kind == EdgeKind::soft;
+    bulk.effective_high = top.kind == EdgeKind::effective;
+    bulk.effective_low = bottom.kind == EdgeKind::effective;
+    bulk.first_piece = static_cast<int>(curve_.pieces.size());
+    bulk.survival_high = (bulk.soft_high ? down : up).nodes[bulk.soft_high ? 0 : up.nodes.size() - 1].survival;
+    double split = seed;
+    if (bulk.soft_high) split = -infinity;
+    if (bulk.soft_low) {
+      split = bulk.soft_high ? 0.5 * (bulk.low + bulk.high) : bulk.low + 0.5 * (seed - bulk.low);
+      CurvePiece rise;
+      rise.anchor = bulk.low, rise.direction = 1.0, rise.soft = true;
+      const CurveEdge end = march_.march(rise, bottom.x, &bottom, split);
+      if (end.log_lambda < split) fail("the curve broke off at log lambda =", end.log_lambda);
+      bulk.survival_low = rise.nodes[0].survival;
+      cut(down, split);
+      rise.low = bulk.low, rise.high = split;
+      curve_.pieces.push_back(std::move(rise));
+      down.low = split;
+    } else {
+      bulk.survival_low = down.nodes.back().survival;
+      if (!bulk.effective_low) {  // nothing is left but the atom at 0
+        bulk.survival_low = 1.0;
+        for (const SpectralAtom& atom : atoms_)
+          if (atom.log_lambda == -infinity) bulk.survival_low -= atom.mass;
+      }
+      down.low = bulk.low;
+    }
+    down.high = bulk.soft_high ? bulk.high : seed;
+    curve_.pieces.push_back(std::move(down));
+    if (!bulk.soft_high) {
+      up.low = seed, up.high = bulk.high;
+      curve_.pieces.push_back(std::move(up));
+    }
+    bulk.n_pieces = static_cast<int>(curve_.pieces.size()) - bulk.first_piece;
+    for (const SpectralBulk& other : curve_.bulks)
+      if (bulk.low < other.high && bulk.high > other.low)
+        fail("two intervals overlap at log lambda =", seed);
+    curve_.bulks.push_back(bulk);
+    std::sort(curve_.bulks.begin(), curve_.bulks.end(),
+              [](const SpectralBulk& a, const SpectralBulk& b) { return a.low < b.low; });
+  }
+
+  const SpectralEquation& equation_;
+  const std::vector<SpectralAtom>& atoms_;
+  CurveMarch march_;
+  SpectralCurve curve_;
+};
+
+}  // namespace meanfree

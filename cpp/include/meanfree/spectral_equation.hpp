@@ -1,0 +1,205 @@
+// The equation of the spectrum of a product of free matrices, lambda as a function of m = M(lambda):
+//     log lambda = C + sum_j c_j log(a_j + rho_j m) + sum_l n_l log x_l + s_1 m + s_2 m / (1 + m),
+//     M_l(x_l) = r_l m,   M_l(x) = E[t / (x - t)] under law l,
+// principal logarithms, Im m < 0 < Im x_l. The unknowns are the x_l, m = M_1(x_1) / r_1; Newton's method
+// moves log x_l and needs one evaluation of each law a step. The distribution function in closed form:
+//     1 - CDF = (1 / pi) Im[sum_j c_j (m - (a_j / rho_j) log(a_j + rho_j m)) + sum_l n_l E_l / r_l
+//               + s_1 m^2 / 2 + s_2 (log(1 + m) - m / (1 + m)) + m (log lambda - F)],
+//     E_l = E[log(1 - t / x_l)],  F the right side of the equation: the last term makes it stationary.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "meanfree/complex.hpp"
+#include "meanfree/slope_law.hpp"
+
+namespace meanfree {
+
+struct LawUse {
+  double n, r;
+};
+
+struct LogTerm {
+  double c, a, rho;
+  int law = -1;  // a + rho m = a (1 + M_l), which does not cancel
+};
+
+/// The equation and its first derivatives at n points.
+template <int n>
+struct SpectralState {
+  Complex m[n], one_plus_m[n], value[n];
+  Complex slope[n];             // d value / dm along M_l(x_l) = r_l m
+  Complex excess[n];            // what the errors of M_l(x_l) = r_l m add to `value`
+  std::vector<LawValue> law;    // [l n + lane]
+  std::vector<Complex> growth;  // d log x_l / d M_l
+  std::vector<Complex> error;   // M_l(x_l) - r_l m
+};
+
+class SpectralEquation {
+ public:
+  SpectralEquation(std::vector<SlopeLaw> laws, std::vector<LawUse> uses, std::vector<LogTerm> terms,
+                   double constant, double linear, double fractional)
+      : laws_(std::move(laws)),
+        uses_(std::move(uses)),
+        constant_(constant),
+        linear_(linear),
+        fractional_(fractional) {
+    if (laws_.empty()) {  // any law serves: this one has x = (1 + m) / m
+      SlopePanels unit;
+      unit.atoms = {{1.0, 1.0}};
+      laws_.emplace_back(unit);
+      uses_ = {{0.0, 1.0}};
+    }
+    for (LogTerm term : terms) {
+      if (term.c == 0.0) continue;
+      for (std::size_t l = 0; l < uses_.size() && term.law < 0; ++l)
+        if (term.a != 0.0 && std::fabs(term.rho - term.a * uses_[l].r) <= 1e-14 * term.rho)
+          term.law = static_cast<int>(l);
+      terms_.push_back(term);
+    }
+    for (std::size_t l = 0; l < uses_.size() && unit_law_ < 0; ++l)
+      if (uses_[l].r == 1.0) unit_law_ = static_cast<int>(l);
+    log_mean_ = constant_;
+    for (const LogTerm& term : terms_) {
+      log_mean_ += term.c * std::log(term.a == 0.0 ? term.rho : term.a);
+      if (term.a == 0.0) power_ += term.c;
+    }
+    for (std::size_t l = 0; l < uses_.size(); ++l) {
+      if (uses_[l].n == 0.0) continue;
+      log_mean_ += uses_[l].n * std::log(laws_[l].mean() / uses_[l].r);
+      power_ -= uses_[l].n;
+    }
+  }
+
+  std::size_t n_laws() const { return laws_.size(); }
+  const SlopeLaw& law(std::size_t l) const { return laws_[l]; }
+  const LawUse& use(std::size_t l) const { return uses_[l]; }
+  double linear() const { return linear_; }
+  double fractional() const { return fractional_; }
+  const std::vector<LogTerm>& terms() const { return terms_; }
+  double log_mean() const { return log_mean_; }
+  bool has_panels() const {
+    for (const SlopeLaw& law : laws_)
+      if (law.has_panels()) return true;
+    return false;
+  }
+  /// log lambda = C + log x: the law of t itself, up to a factor.
+  bool is_law_itself() const {
+    return terms_.empty() && laws_.size() == 1 && uses_[0].n == 1.0 && uses_[0].r == 1.0 &&
+           linear_ == 0.0 && fractional_ == 0.0;
+  }
+  double constant() const { return constant_; }
+  /// The sum of what multiplies a logarithm, the size of its rounding errors.
+  double weight() const {
+    double sum = 1.0 + std::fabs(linear_) + std::fabs(fractional_);
+    for (const LogTerm& term : terms_) sum += std::fabs(term.c);
+    for (const LawUse& use : uses_) sum += std::fabs(use.n);
+    return sum;
+  }
+
+  /// x_l for large lambda: log lambda = log_mean - log m, m = E t / (r x).
+  Complex start(std::size_t l, Complex log_lambda) const {
+    return exp(log_lambda - log_mean_ + std::log(laws_[l].mean() / uses_[l].r));
+  }
+
+  template <int n>
+  void evaluate(const Complex* x, SpectralState<n>& state) const {
+    const std::size_t size = laws_.size() * n;
+    if (state.law.size() != size)
+      state.law.resize(size), state.growth.resize(size), state.error.resize(size);
+    for (std::size_t l = 0; l < laws_.size(); ++l)
+      laws_[l].template evaluate<n>(x + l * n, state.law.data() + l * n);
+    const double over_r = 1.0 / uses_[0].r;
+    for (int i = 0; i < n; ++i) {
+      state.m[i] = over_r * state.law[i].m;
+      state.one_plus_m[i] =
+          unit_law_ >= 0 ? state.law[unit_law_ * n + i].one_plus_m : 1.0 + state.m[i];
+      state.value[i] = {constant_, 0.0};
+      state.slope[i] = {};
+      state.excess[i] = {};
+    }
+    for (std::size_t l = 0; l < laws_.size(); ++l) {
+      const LawUse use = uses_[l];
+      const LawValue* law = state.law.data() + l * n;
+      Complex* growth = state.growth.data() + l * n;
+      Complex* error = state.error.data() + l * n;
+      const Complex* y = x + l * n;
+      for (int i = 0; i < n; ++i) {
+        growth[i] = inverse(y[i] * law[i].slope);
+        error[i] = l == 0 ? Complex{} : law[i].m - use.r * state.m[i];
+        state.value[i] += use.n * log(y[i]);
+        state.slope[i] += (use.n * use.r) * growth[i];
+        state.excess[i] += use.n * (error[i] * growth[i]);
+      }
+    }
+    for (const LogTerm& term : terms_) {
+      for (int i = 0; i < n; ++i) {
+        const Complex u = argument<n>(term, state, i);
+        state.value[i] += term.c * log(u);
+        state.slope[i] += (term.c * term.rho) * inverse(u);
+      }
+    }
+    if (linear_ != 0.0 || fractional_ != 0.0) {
+      for (int i = 0; i < n; ++i) {
+        const Complex over = inverse(state.one_plus_m[i]);
+        state.value[i] += linear_ * state.m[i] + fractional_ * (state.m[i] * over);
+        state.slope[i] += linear_ + fractional_ * (over * over);
+      }
+    }
+  }
+
+  /// Newton's step of every log x_l (l n + lane) towards log lambda.
+  template <int n>
+  void step(const SpectralState<n>& state, const Complex* log_lambda, Complex* move) const {
+    Complex dm[n];
+    for (int i = 0; i < n; ++i)
+      dm[i] = (log_lambda[i] - state.value[i] + state.excess[i]) / state.slope[i];
+    for (std::size_t l = 0; l < laws_.size(); ++l)
+      for (int i = 0; i < n; ++i) {
+        const std::size_t k = l * n + i;
+        move[k] = (uses_[l].r * dm[i] - state.error[k]) * state.growth[k];
+      }
+  }
+
+  /// 1 - CDF for lane i of a state at x, log lambda real; also a bit away from the solution.
+  template <int n>
+  double survival(const Complex* x, const SpectralState<n>& state, int i, double log_lambda) const {
+    const Complex m = state.m[i];
+    Complex sum = m * (log_lambda - (state.value[i] - state.excess[i]));
+    for (const LogTerm& term : terms_) {
+      sum += term.c * m;
+      if (term.a != 0.0)
+        sum += (-term.c * term.a / term.rho) * log(argument<n>(term, state, i));
+    }
+    for (std::size_t l = 0; l < laws_.size(); ++l)
+      if (uses_[l].n != 0.0)
+        sum += (uses_[l].n / uses_[l].r) * laws_[l].log_integral(x[l * n + i]);
+    const Complex one = state.one_plus_m[i];
+    sum += (0.5 * linear_) * (m * m);
+    if (fractional_ != 0.0) sum += fractional_ * (log(one) - m / one);
+    return sum.im / pi;
+  }
+
+ private:
+  template <int n>
+  static MEANFREE_INLINE Complex argument(const LogTerm& term, const SpectralState<n>& state,
+                                          int i) {
+    if (term.law >= 0) return term.a * state.law[term.law * n + i].one_plus_m;
+    return term.a + term.rho * state.m[i];
+  }
+
+  std::vector<SlopeLaw> laws_;
+  std::vector<LawUse> uses_;
+  std::vector<LogTerm> terms_;
+  double constant_, linear_, fractional_, log_mean_ = 0.0, power_ = 0.0;
+  int unit_law_ = -1;
+};
+
+/// x exp(move), to the third order in the step of Newton's method.
+MEANFREE_INLINE Complex advanced(Complex x, Complex move) {
+  return x * ((1.0 + 0.5 * move) / (1.0 - 0.5 * move));
+}
+
+}  // namespace meanfree

@@ -1,0 +1,380 @@
+// The curve x(log lambda) on which the spectrum has a density. Vertical continuation, from far above the
+// real axis down to it, finds x at any lambda; steps along the curve with Newton's method find the edges
+// and fill a table from which later solutions start.
+//
+// A soft edge is a real critical point of log lambda(x); there x - x_e ~ i sqrt(|log lambda - log lambda_e|),
+// hence the table's variable v = sqrt(|log lambda - anchor|).
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "meanfree/spectral_equation.hpp"
+
+namespace meanfree {
+
+/// How far a point is from the real axis: Im x / |x|.
+inline double height(Complex x) { return x.im / abs(x); }
+
+/// One point of the curve: log x_l and its derivative in v for every law.
+struct CurveNode {
+  double v = 0.0, survival = 0.0;
+  std::vector<Complex> u, du;
+};
+
+/// Nodes along v, log lambda = anchor + direction v^2 (soft) or anchor + direction v, in use for
+/// log lambda in [low, high].
+struct CurvePiece {
+  double anchor = 0.0, direction = -1.0;
+  bool soft = true;
+  double low = 0.0, high = 0.0;
+  std::vector<CurveNode> nodes;
+
+  double variable(double y) const {
+    const double d = std::max(0.0, direction * (y - anchor));
+    return soft ? std::sqrt(d) : d;
+  }
+  double log_lambda(double v) const { return anchor + direction * (soft ? v * v : v); }
+  double slope(double v) const { return direction * (soft ? 2.0 * v : 1.0); }
+};
+
+enum class EdgeKind { soft, hard, effective };
+
+struct CurveEdge {
+  EdgeKind kind = EdgeKind::hard;
+  double log_lambda = 0.0;
+  double curvature = 0.0;         // d^2 log lambda / d(log x_1)^2 at a soft edge
+  std::vector<Complex> x, ratio;  // there; d log x_l / d log x_1
+};
+
+class CurveMarch {
+ public:
+  explicit CurveMarch(const SpectralEquation& equation)
+      : equation_(equation), n_(equation.n_laws()), move_(n_), next_(n_) {}
+
+  /// Newton's method from x at complex log lambda; false if it does not converge within the upper
+  /// half plane.
+  bool solve(Complex log_lambda, std::vector<Complex>& x, int max_steps = 30,
+             double largest_move = 1.0) {
+    double before = std::numeric_limits<double>::infinity(), moved = 0.0;
+    for (int i = 0; i < max_steps; ++i) {
+      equation_.evaluate<1>(x.data(), state_);
+      ++steps;
+      equation_.step<1>(state_, &log_lambda, move_.data());
+      double size_of_move = 0.0, lowest = 1.0;
+      for (std::size_t l = 0; l < n_; ++l) {
+        size_of_move = std::max(size_of_move, size(move_[l]));
+        lowest = std::min(lowest, height(x[l]));
+      }
+      if (!(size_of_move < 1e3)) return false;
+      double factor = std::min(1.0, 0.7 / size_of_move);
+      bool inside = false;
+      for (int halving = 0; halving < 40 && !inside; ++halving) {
+        inside = true;
+        for (std::size_t l = 0; l < n_; ++l) {
+          next_[l] = advanced(x[l], factor * move_[l]);
+          inside = inside && next_[l].im > 0.0;
+        }
+        if (!inside) factor *= 0.5;
+      }
+      if (!inside) return false;
+      x.swap(next_);
+      moved += factor * size_of_move;
+      if (moved > largest_move) return false;
+      // no better than the rounding errors of the equation allow
+      const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
+                           size(state_.growth[0] / state_.slope[0]);
+      if (factor == 1.0 && (size_of_move <= std::max(1e-9 * std::min(1.0, lowest), noise) ||
+                            (size_of_move < 1e-10 && size_of_move >= 0.3 * before)))
+        return true;
+      before = factor == 1.0 ? size_of_move : std::numeric_limits<double>::infinity();
+    }
+    return false;
+  }
+
+  /// x at log lambda = y by vertical continuation; false outside the bulk.
+  bool continue_down(double y, std::vector<Complex>& x) {
+    x.resize(n_);
+    double tau = std::log(1e4 * equation_.weight()) + std::max(0.0, equation_.log_mean() - y);
+    for (std::size_t l = 0; l < n_; ++l) x[l] = equation_.start(l, raised(y, tau));
+    if (!solve(raised(y, tau), x)) return false;
+    double step = 3.0;
+    std::vector<Complex> trial;
+    while (tau > lowest_tau) {
+      const double next = std::max(lowest_tau, tau - step);
+      trial = x;
+      if (solve(raised(y, next), trial, 8, 0.6)) {
+        x.swap(trial);
+        tau = next;
+        step *= 1.6;
+      } else {
+        step *= 0.4;
+        if (step < 1e-4) return false;
+      }
+      if (tau < -25.0 && -density(x) < 1e-15) return false;
+    }
+    trial = x;
+    if (!solve({y, 0.0}, trial, 30, 0.6)) return false;
+    x.swap(trial);
+    equation_.evaluate<1>(x.data(), state_);
+    return -state_.m[0].im > 1e-15 && min_height(x) > 1e-14;
+  }
+
+  /// March from x (a solution at piece.log_lambda(v), or the edge itself at v = 0) along the piece
+  /// until `stop`, a soft edge, the floor of what numbers can tell, or nothing is left of the density.
+  CurveEdge march(CurvePiece& piece, std::vector<Complex> x, const CurveEdge* from, double stop) {
+    piece.nodes.clear();
+    CurveEdge end;
+    double v = 0.0, h;
+    if (from != nullptr) {
+      piece.nodes.push_back(edge_node(*from));
+      h = 0.05 / std::max(1e-300, size(piece.nodes[0].du[0]));
+    } else {
+      piece.nodes.push_back(node_at(piece, 0.0, x));
+      h = 0.05 * std::min(1.0, min_height(x)) / std::max(1e-300, largest(piece.nodes[0].du));
+    }
+    double highest = 0.0, asked = 1.0;
+    for (int count = 0; count < 4000; ++count) {
+      CurveNode& last = piece.nodes.back();
+      const double y_left = piece.direction * (stop - piece.log_lambda(v));
+      if (y_left <= 0.0) {
+        end.kind = EdgeKind::hard;
+        end.log_lambda = stop;
+        break;
+      }
+      double next = v + h;
+      std::vector<Complex> trial(n_), guess(n_);
+      bool good = false;
+      double error = 0.0;
+      predict(piece, next, guess);
+      bool upper = true;
+      for (std::size_t l = 0; l < n_; ++l) {
+        upper = upper && guess[l].im > 0.0 && guess[l].im < pi;
+        trial[l] = exp(guess[l]);
+        upper = upper && trial[l].im > 0.0;
+      }
+      if (upper && solve({piece.log_lambda(next), 0.0}, trial, 12, 1.0)) {
+        error = difference(piece, guess, trial);
+        good = error < (piece.nodes.size() == 1 ? 0.3 : 0.03) || h < 1e-13 * (v + 1e-3 * h);
+      }
+      if (!good) {
+        h *= 0.3;
+        if (next == v || h < 1e-14 * v || h < 1e-290) {
+          if (find_edge(piece, last, end)) break;
+          end.kind = EdgeKind::effective;
+          end.log_lambda = piece.log_lambda(v);
+          break;
+        }
+        continue;
+      }
+      v = next;
+      piece.nodes.push_back(node_at(piece, v, trial));
+      const double now = min_height(trial);
+      highest = std::max(highest, now);
+      h *= std::min(2.5, std::max(0.3, std::pow(3e-3 / (error + 1e-12), 0.25)));
+      const double y = piece.log_lambda(v);
+      if (piece.nodes.size() > 3 && now < 0.5 * highest && now < asked) {
+        if (find_edge(piece, piece.nodes.back(), end)) break;
+        asked = 0.6 * now;
+      }
+      equation_.evaluate<1>(trial.data(), state_);
+      if (now < 1e-14 || (equation_.has_panels() && -state_.m[0].im < 1e-16 * pi)) {
+        end.kind = EdgeKind::effective;
+        end.log_lambda = y;
+        break;
+      }
+      bool tiny = std::fabs(y - piece.anchor) > 1e7;
+      for (const Complex& z : trial) tiny = tiny || size(z) < 1e-240 || size(z) > 1e240;
+      if (tiny) {
+        end.kind = EdgeKind::hard;
+        end.log_lambda = -std::numeric_limits<double>::infinity();
+        break;
+      }
+    }
+    return end;
+  }
+
+  /// The node of the table at x, which solves the equation at v.
+  CurveNode node_at(const CurvePiece& piece, double v, const std::vector<Complex>& x) {
+    CurveNode node;
+    node.v = v;
+    equation_.evaluate<1>(x.data(), state_);
+    const double y = piece.log_lambda(v);
+    residual = std::max(residual, size(state_.value[0] - Complex{y, 0.0}) / (1.0 + std::fabs(y)));
+    imaginary = std::min(imaginary, min_height(x));
+    for (std::size_t l = 0; l < n_; ++l) {
+      node.u.push_back(log(x[l]));
+      node.du.push_back((piece.slope(v) * equation_.use(l).r) * (state_.growth[l] / state_.slope[0]));
+    }
+    node.survival = equation_.survival<1>(x.data(), state_, 0, y);
+    return node;
+  }
+
+  CurveNode edge_node(const CurveEdge& edge) {
+    CurveNode node;
+    const double root = std::sqrt(2.0 / std::fabs(edge.curvature));
+    equation_.evaluate<1>(edge.x.data(), state_);
+    for (std::size_t l = 0; l < n_; ++l) {
+      node.u.push_back(log(edge.x[l]));
+      // upwards in x, whatever the sign of x
+      const double rise = std::fabs(edge.ratio[l].re) * root;
+      node.du.push_back({0.0, edge.x[l].re > 0.0 ? rise : -rise});
+    }
+    node.survival = equation_.survival<1>(edge.x.data(), state_, 0, edge.log_lambda);
+    return node;
+  }
+
+  static double min_height(const std::vector<Complex>& x) {
+    double lowest = 1.0;
+    for (const Complex& z : x) lowest = std::min(lowest, height(z));
+    return lowest;
+  }
+
+  std::int64_t steps = 0;   // evaluations of the equation
+  double residual = 0.0;    // of the nodes, relative to 1 + |log lambda|
+  double imaginary = 1.0;   // smallest height of a node
+
+ private:
+  static constexpr double lowest_tau = -32.0;
+
+  /// log(e^y (1 + i e^tau)).
+  static Complex raised(double y, double tau) {
+    const double up = tau > 0.0 ? tau : 0.0, small = std::exp(-std::fabs(tau));
+    const double angle = std::atan(small);
+    return {y + up + 0.5 * std::log1p(small * small), tau > 0.0 ? 0.5 * pi - angle : angle};
+  }
+
+  double density(const std::vector<Complex>& x) {
+    equation_.evaluate<1>(x.data(), state_);
+    return state_.m[0].im;
+  }
+
+  static double largest(const std::vector<Complex>& z) {
+    double result = 0.0;
+    for (const Complex& value : z) result = std::max(result, size(value));
+    return result;
+  }
+
+  /// On the real axis, but on its upper side: arguments of m and 1 + m are 0 or -pi.
+  static Complex on_axis(double x) { return {x, 1e-140 * std::fabs(x)}; }
+
+  /// Extrapolate the last cubic (the first time: the tangent).
+  void predict(const CurvePiece& piece, double v, std::vector<Complex>& u) const {
+    const CurveNode& b = piece.nodes.back();
+    for (std::size_t l = 0; l < n_; ++l) {
+      if (piece.nodes.size() == 1) {
+        u[l] = b.u[l] + (v - b.v) * b.du[l];
+        continue;
+      }
+      const CurveNode& a = piece.nodes[piece.nodes.size() - 2];
+      const double h = b.v - a.v, s = (v - b.v) / h;
+      const Complex chord = (1.0 / h) * (b.u[l] - a.u[l]);
+      const Complex c2 = b.du[l] - chord, c3 = a.du[l] + b.du[l] - 2.0 * chord;
+      // at s = 0 and s = -1 the values and slopes of b and a
+      u[l] = b.u[l] + (h * s) * (b.du[l] + s * (c2 + (1.0 + s) * c3));
+    }
+  }
+
+  /// Relative to the distance from the first node and from the real axis.
+  double difference(const CurvePiece& piece, const std::vector<Complex>& guess,
+                    const std::vector<Complex>& x) const {
+    double error = 0.0;
+    for (std::size_t l = 0; l < n_; ++l) {
+      const Complex u = log(x[l]), d = u - guess[l], path = u - piece.nodes[0].u[l];
+      const double up = std::min(1.0, height(x[l]));
+      const double scale = std::max(up, std::min(1.0, size(path)));
+      error = std::max({error, std::fabs(d.re) / scale, std::fabs(d.im) / scale,
+                        0.1 * std::fabs(d.im) / up});
+    }
+    return error;
+  }
+
+  /// log lambda and d log lambda / d log x_1 at real x_1, the other x_l solved for.
+  bool real_point(std::vector<Complex>& x, double& value, double& slope, double& imaginary_part) {
+    for (int i = 0; i < 60; ++i) {
+      equation_.evaluate<1>(x.data(), state_);
+      double moved = 0.0;
+      for (std::size_t l = 1; l < n_; ++l) {
+        const double move = -(state_.error[l] * state_.growth[l]).re;
+        if (!(std::fabs(move) < 0.5)) return false;
+        x[l] = on_axis(x[l].re * std::exp(move));
+        moved = std::max(moved, std::fabs(move));
+      }
+      if (moved < 1e-14) break;
+      if (i == 59) return false;
+    }
+    value = state_.value[0].re;
+    imaginary_part = state_.value[0].im;
+    slope = state_.slope[0].re / (equation_.use(0).r * state_.growth[0].re);
+    return std::isfinite(value) && std::isfinite(slope);
+  }
+
+  /// The real critical point next to a node, if the curve ends there.
+  bool find_edge(const CurvePiece& piece, const CurveNode& node, CurveEdge& edge) {
+    std::vector<Complex> x(n_), at;
+    double scale = 0.0;
+    for (std::size_t l = 0; l < n_; ++l) {
+      const double r = std::exp(node.u[l].re), angle = node.u[l].im;
+      x[l] = on_axis(std::cos(angle) > 0.0 ? r : -r);
+      if (l == 0) scale = std::sin(angle);
+    }
+    if (scale > 0.6) return false;
+    // secant steps in log |x_1|; where m has a pole the slope is noisy, but log lambda hardly moves
+    double value, slope, before, im;
+    at = x;
+    if (!real_point(at, value, before, im)) return false;
+    double total = 0.0, step = 0.05 * scale, previous = scale;
+    bool settled = false;
+    for (int i = 0; i < 60 && !settled; ++i) {
+      x = at;
+      x[0] = on_axis(x[0].re * std::exp(step));
+      if (!real_point(x, value, slope, im)) return false;
+      total += step;
+      if (std::fabs(total) > 3.0 * scale + 1e-15) return false;
+      const double next = slope == before ? 0.0 : -step * slope / (slope - before);
+      settled = std::fabs(next) <= 1e-14 * scale ||
+                (previous < 1e-7 * scale && std::fabs(next) >= 0.5 * previous);
+      previous = std::fabs(next);
+      before = slope;
+      at = x;
+      step = std::max(-scale, std::min(scale, next));
+    }
+    // inside a thin tail of the law m is not real
+    if (!settled || std::fabs(im) > 1e-13 * equation_.weight() ||
+        std::fabs(state_.m[0].im) > 1e-13 * std::fabs(state_.m[0].re))
+      return false;
+    const double y = piece.log_lambda(node.v);
+    edge.log_lambda = value;
+    if (piece.direction * (value - y) < -1e-15 * (1.0 + std::fabs(y))) return false;
+    // curvature in log x_1 and the slopes of the other unknowns, by central differences of d/dm
+    edge.x = at;
+    equation_.evaluate<1>(at.data(), state_);
+    edge.ratio.assign(n_, {1.0, 0.0});
+    const Complex first = equation_.use(0).r * state_.growth[0];
+    for (std::size_t l = 1; l < n_; ++l)
+      edge.ratio[l] = (equation_.use(l).r * state_.growth[l]) / first;
+    double plus, minus;
+    const double eps = 1e-3 * scale;
+    x = at, x[0] = on_axis(at[0].re * std::exp(eps));
+    if (!real_point(x, value, plus, im)) return false;
+    x = at, x[0] = on_axis(at[0].re * std::exp(-eps));
+    if (!real_point(x, value, minus, im)) return false;
+    edge.curvature = (plus - minus) / (2.0 * eps);
+    if (!(edge.curvature * piece.direction > 0.0)) return false;
+    const double expected = std::sqrt(2.0 * std::fabs(edge.log_lambda - y) / std::fabs(edge.curvature));
+    const double angle = std::min(node.u[0].im, pi - node.u[0].im);
+    if (!(std::fabs(expected - angle) < 0.3 * angle)) return false;
+    edge.kind = EdgeKind::soft;
+    return true;
+  }
+
+  const SpectralEquation& equation_;
+  const std::size_t n_;
+  SpectralState<1> state_;
+  std::vector<Complex> move_, next_;
+};
+
+}  // namespace meanfree

@@ -1,0 +1,266 @@
+// Density, distribution function and quantiles of a spectrum whose curve is known (spectral_curve.hpp).
+// Each point starts from the table's cubic and takes Newton steps of its own, n_lanes points side by
+// side; where that fails, vertical continuation finds it. What is returned for a point does not depend
+// on the others that were asked for.
+//
+//     lambda rho = -Im m / pi,   1 - CDF as in spectral_equation.hpp
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "meanfree/spectral_curve.hpp"
+
+namespace meanfree {
+
+struct SpectralPoint {
+  double log_density;  // log(lambda rho), -inf outside the bulk
+  double cdf, survival;
+  double steps;
+};
+
+class Spectrum {
+ public:
+  Spectrum(const SpectralEquation& equation, const SpectralCurve& curve,
+           const std::vector<SpectralAtom>& atoms)
+      : equation_(equation), curve_(curve), atoms_(atoms) {}
+
+  /// n <= n_lanes points.
+  void evaluate(const double* y, int n, SpectralPoint* out) {
+    int lane[n_lanes], n_inside = 0;
+    double at[n_lanes];
+    for (int i = 0; i < n; ++i) {
+      out[i] = outside(y[i]);
+      const SpectralBulk* bulk = bulk_at(y[i]);
+      if (bulk == nullptr || !(y[i] > floor_of(*bulk))) {
+        if (bulk != nullptr) out[i] = below_floor(*bulk, y[i]);
+        continue;
+      }
+      lane[n_inside] = i;
+      at[n_inside++] = y[i];
+    }
+    if (n_inside > 0) solve(at, n_inside, lane, out);
+  }
+
+  /// The smallest log lambda with CDF >= p.
+  double quantile(double p) {
+    double reached = 0.0;  // CDF below the next piece of the spectrum
+    std::size_t next_atom = 0, next_bulk = 0;
+    while (next_atom < atoms_.size() || next_bulk < curve_.bulks.size()) {
+      const bool atom_first =
+          next_bulk == curve_.bulks.size() ||
+          (next_atom < atoms_.size() &&
+           atoms_[next_atom].log_lambda <= curve_.bulks[next_bulk].low);
+      if (atom_first) {
+        const SpectralAtom& atom = atoms_[next_atom++];
+        reached += atom.mass;
+        if (p <= reached || (next_atom == atoms_.size() && next_bulk == curve_.bulks.size()))
+          return atom.log_lambda;
+      } else {
+        const SpectralBulk& bulk = curve_.bulks[next_bulk++];
+        const double end = reached + bulk.survival_low - bulk.survival_high;
+        const bool last = next_atom == atoms_.size() && next_bulk == curve_.bulks.size();
+        if (p <= reached) return bulk.low;
+        if (p < end) return quantile_within(bulk, p);
+        reached = end;
+        if (p <= end + 1e-12 || last) return bulk.high;
+      }
+    }
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+ private:
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+  const SpectralBulk* bulk_at(double y) const {
+    for (const SpectralBulk& bulk : curve_.bulks)
+      if (y > bulk.low && y < bulk.high) return &bulk;
+    return nullptr;
+  }
+
+  /// Below it, x under- or overflows: the end of the table.
+  double floor_of(const SpectralBulk& bulk) const {
+    if (bulk.soft_low || bulk.effective_low) return bulk.low;
+    for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
+      const CurvePiece& piece = curve_.pieces[k];
+      if (piece.direction < 0.0) return piece.log_lambda(piece.nodes.back().v);
+    }
+    return bulk.low;
+  }
+
+  SpectralPoint outside(double y) const {
+    double below = 0.0, above = 0.0;
+    for (const SpectralAtom& atom : atoms_)
+      (atom.log_lambda <= y ? below : above) += atom.mass;
+    for (const SpectralBulk& bulk : curve_.bulks) {
+      const double mass = bulk.survival_low - bulk.survival_high;
+      (bulk.high <= y ? below : above) += mass;
+    }
+    return {-infinity, std::min(1.0, below), std::min(1.0, above), 0.0};
+  }
+
+  /// There the density is a power of lambda.
+  SpectralPoint below_floor(const SpectralBulk& bulk, double y) {
+    const double floor = floor_of(bulk);
+    const double at[2] = {floor + 1e-6 * std::fabs(floor), floor + 0.01 * std::fabs(floor)};
+    SpectralPoint end[2];
+    evaluate(at, 2, end);
+    const double power = (end[1].log_density - end[0].log_density) / (at[1] - at[0]);
+    SpectralPoint point = outside(y);
+    point.log_density = end[0].log_density + power * (y - at[0]);
+    point.survival = 1.0 - point.cdf;
+    return point;
+  }
+
+  const CurvePiece& piece_at(const SpectralBulk& bulk, double y) const {
+    for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k)
+      if (y <= curve_.pieces[k].high && y >= curve_.pieces[k].low) return curve_.pieces[k];
+    return curve_.pieces[bulk.first_piece];
+  }
+
+  /// x_l from the cubic between the two nodes around y.
+  void start(double y, int lane, Complex* x) const {
+    const CurvePiece& piece = piece_at(*bulk_at(y), y);
+    const double v = piece.variable(y);
+    const auto after = std::upper_bound(
+        piece.nodes.begin() + 1, piece.nodes.end() - 1, v,
+        [](double value, const CurveNode& node) { return value < node.v; });
+    const CurveNode &b = *after, &a = *(after - 1);
+    const double h = b.v - a.v, s = (v - a.v) / h;
+    for (std::size_t l = 0; l < equation_.n_laws(); ++l) {
+      const Complex chord = b.u[l] - a.u[l], left = h * a.du[l], right = h * b.du[l];
+      Complex u = a.u[l] + s * (left + s * ((chord - left) + (s - 1.0) * (left + right - 2.0 * chord)));
+      u.im = std::max(u.im, 0.1 * std::min(a.u[l].im, b.u[l].im));
+      u.im = std::min(u.im, pi - 0.1 * (pi - std::max(a.u[l].im, b.u[l].im)));
+      x[l * n_lanes + lane] = exp(u);
+    }
+  }
+
+  void solve(const double* y, int n, const int* lane, SpectralPoint* out) {
+    const std::size_t n_laws = equation_.n_laws();
+    x_.resize(n_laws * n_lanes), next_.resize(n_laws * n_lanes), move_.resize(n_laws * n_lanes);
+    Complex target[n_lanes];
+    for (int i = 0; i < n_lanes; ++i) target[i] = {y[i < n ? i : 0], 0.0};
+    for (int i = 0; i < n_lanes; ++i) {
+      if (i < n)
+        start(y[i], i, x_.data());
+      else
+        for (std::size_t l = 0; l < n_laws; ++l) x_[l * n_lanes + i] = x_[l * n_lanes];
+    }
+    bool done[n_lanes] = {};
+    Complex m[n_lanes];
+    int left = n;
+    for (int step = 1; step <= 12 && left > 0; ++step) {
+      equation_.evaluate<n_lanes>(x_.data(), state_);
+      equation_.step<n_lanes>(state_, target, move_.data());
+      for (int i = 0; i < n; ++i) {
+        if (done[i]) continue;
+        double size_of_move = 0.0, lowest = 1.0;
+        bool inside = true;
+        for (std::size_t l = 0; l < n_laws; ++l) {
+          const std::size_t k = l * n_lanes + i;
+          size_of_move = std::max(size_of_move, size(move_[k]));
+          lowest = std::min(lowest, height(x_[k]));
+          next_[k] = advanced(x_[k], move_[k]);
+          inside = inside && next_[k].im > 0.0;
+        }
+        if (!(size_of_move < 1.0)) inside = false;
+        if (!inside) {  // to be found by continuation
+          done[i] = true;
+          --left;
+          m[i] = {0.0, 1.0};
+          continue;
+        }
+        const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
+                             size(state_.growth[i] / state_.slope[i]);
+        for (std::size_t l = 0; l < n_laws; ++l) x_[l * n_lanes + i] = next_[l * n_lanes + i];
+        if (size_of_move <= std::max(1e-8 * lowest, noise)) {
+          done[i] = true;
+          --left;
+          m[i] = state_.m[i] + (1.0 / equation_.use(0).r) * (move_[i] / state_.growth[i]);
+          out[lane[i]].steps = step;
+        }
+      }
+    }
+    equation_.evaluate<n_lanes>(x_.data(), state_);
+    for (int i = 0; i < n; ++i) {
+      SpectralPoint& point = out[lane[i]];
+      const double error = size(state_.value[i] - target[i]);
+      if (done[i] && m[i].im < 0.0 && error <= 1e-9 * (1.0 + std::fabs(y[i]))) {
+        point.log_density = std::log(-m[i].im / pi);
+        point.survival = equation_.survival<n_lanes>(x_.data(), state_, i, y[i]);
+      } else {
+        continue_to(y[i], point);
+      }
+      point.survival = std::min(1.0, std::max(0.0, point.survival));
+      point.cdf = 1.0 - point.survival;
+    }
+  }
+
+  void continue_to(double y, SpectralPoint& point) {
+    CurveMarch march(equation_);
+    std::vector<Complex> x;
+    if (!march.continue_down(y, x)) {
+      const SpectralBulk& bulk = *bulk_at(y);
+      const double gap = std::min(y - bulk.low, bulk.high - y);
+      if (gap > 1e-10 * (1.0 + std::fabs(y))) {
+        char text[120];
+        std::snprintf(text, sizeof text, "no solution was found at log lambda = %.17g", y);
+        throw NotConverged(text);
+      }
+      const bool low = y - bulk.low < bulk.high - y;
+      point = {-infinity, 0.0, low ? bulk.survival_low : bulk.survival_high, 0.0};
+      return;
+    }
+    SpectralState<1> state;
+    equation_.evaluate<1>(x.data(), state);
+    point.log_density = std::log(-state.m[0].im / pi);
+    point.survival = equation_.survival<1>(x.data(), state, 0, y);
+    point.steps = static_cast<double>(march.steps);
+  }
+
+  double quantile_within(const SpectralBulk& bulk, double p) {
+    // a bracket from the table, then Newton's method with bisection behind it
+    double low = floor_of(bulk), high = bulk.high;
+    const double wanted = 1.0 - p;
+    for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
+      const CurvePiece& piece = curve_.pieces[k];
+      for (const CurveNode& node : piece.nodes) {
+        const double y = piece.log_lambda(node.v);
+        if (y < piece.low || y > piece.high) continue;
+        if (node.survival >= wanted)
+          low = std::max(low, y);
+        else
+          high = std::min(high, y);
+      }
+    }
+    if (!(low < high)) return high;
+    double y = 0.5 * (low + high);
+    for (int i = 0; i < 80; ++i) {
+      SpectralPoint point;
+      evaluate(&y, 1, &point);
+      const double error = point.survival - wanted;  // falls with y
+      (error >= 0.0 ? low : high) = y;
+      double next = y + error / std::exp(point.log_density);
+      if (!(next > low && next < high)) next = 0.5 * (low + high);
+      const double moved = std::fabs(next - y);
+      y = next;
+      if (moved <= 1e-15 * (1.0 + std::fabs(y)) || std::fabs(error) < 1e-17 ||
+          high - low <= 2e-16 * std::fabs(high))
+        break;
+    }
+    return y;
+  }
+
+  const SpectralEquation& equation_;
+  const SpectralCurve& curve_;
+  const std::vector<SpectralAtom>& atoms_;
+  SpectralState<n_lanes> state_;
+  std::vector<Complex> x_, next_, move_;
+};
+
+}  // namespace meanfree
