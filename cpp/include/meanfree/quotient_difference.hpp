@@ -37,7 +37,7 @@ class BidiagonalSolver {
   }
 
  private:
-  static constexpr double tolerance = 0x1p-52 * 0x1p-52;  // of squares
+  static constexpr double tolerance = 0x1p-46 * 0x1p-46;  // of squares
 
   struct Segment {
     std::int64_t begin, end;

@@ -112,15 +112,16 @@ class QrDecomposition {
   /// ones.
   void decompose(MatrixView a, Index columns, Pause& pause) {
     const Index rows = a.rows(), rank = std::min(rows, columns);
-    v_.resize(rows, reflector_columns);
+    v_.resize(rows, rank);
+    tau_.resize(rank);
     for (Index k = 0; k < rank; k += reflector_columns) {
       const Index width = std::min(reflector_columns, rank - k);
       for (Index j = 0; j < width; ++j) {
         const Index at = k + j, length = rows - at;
         double* x = &a(at, at);
         double beta;
-        tau_[j] = reflect_column(x, length, beta);
-        auto v = v_.col(j).head(rows - k);
+        tau_[at] = reflect_column(x, length, beta);
+        auto v = v_.col(at).tail(rows - k);
         v.head(j).setZero();
         v[j] = 1.0;
         v.segment(j + 1, length - 1) = a.col(at).tail(length - 1);
@@ -129,22 +130,34 @@ class QrDecomposition {
         const auto tail = v.tail(length);
         for (Index c = at + 1; c < k + width; ++c) {
           auto y = a.col(c).tail(length);
-          const double factor = tau_[j] * tail.dot(y);
+          const double factor = tau_[at] * tail.dot(y);
           y -= factor * tail;
         }
       }
       if (k + width < a.cols()) {
-        const auto v = v_.topLeftCorner(rows - k, width);
-        block_.set(v, tau_);
+        const auto v = v_.block(k, k, rows - k, width);
+        block_.set(v, tau_.data() + k);
         block_.apply(v, a.bottomRightCorner(rows - k, a.cols() - k - width), true, pause);
       }
       pause.check();
     }
   }
 
+  /// b Q without the columns that meet zeros below R.
+  Matrix times_q(const ConstMatrixView& b, Pause& pause) {
+    Matrix c = b.transpose();
+    for (Index k = 0; k < v_.cols(); k += reflector_columns) {
+      const Index width = std::min(reflector_columns, v_.cols() - k);
+      const auto v = v_.block(k, k, v_.rows() - k, width);
+      block_.set(v, tau_.data() + k);
+      block_.apply(v, c.bottomRows(v.rows()), true, pause);
+    }
+    return c.topRows(v_.cols()).transpose();
+  }
+
  private:
   Matrix v_;
-  double tau_[reflector_columns] = {};
+  Eigen::VectorXd tau_;
   BlockReflector block_;
 };
 

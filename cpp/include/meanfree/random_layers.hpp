@@ -1,0 +1,287 @@
+// Random networks layer by layer, and the Jacobian D_l W_l ... D_k W_k of the last layers: h^{l+1}
+// = W_{l+1} phi(h^l) + b, D_l = diag phi'(h^l). h^1 is Gaussian with variance q: W_1 acts on an
+// input of the length that leaves the biases their variance; where sigma_b^2 > q those of layer 1
+// have variance q.
+//
+// All of it is exact in law:
+//   - A row of D that is 0 is left out, with its row of W. Where phi' vanishes on an interval the
+//     Gaussian h are drawn first, and then the rows of W that are needed given h: g + (h - h')
+//     cov(g, h') / var(h'), (g, h') being an independent draw of row and pre-activation.
+//   - Of units that D leaves out only their length enters the next pre-activations.
+//   - O_1 changes no singular value of an orthogonal network, and is left out.
+#pragma once
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "meanfree/activation.hpp"
+#include "meanfree/graded_qr.hpp"
+#include "meanfree/haar.hpp"
+#include "meanfree/parallel.hpp"
+#include "meanfree/random.hpp"
+#include "meanfree/reflectors.hpp"
+
+namespace meanfree {
+
+/// The law of the networks. `accurate`: each singular value right, however small; otherwise those
+/// below about 1e-8 of the largest are noise.
+struct JacobianLaw {
+  double sigma_w = 1.0, sigma_b = 0.0;
+  bool orthogonal = false, accurate = true;
+  std::int64_t width = 1, depth = 1;
+  double q = 1.0;
+  std::uint64_t seed = 0;
+
+  /// The standard deviation of Gaussian weights, or the factor of orthogonal ones. J is here
+  /// without it; the singular values are multiplied by its power at the end.
+  double gain() const {
+    return orthogonal ? sigma_w : sigma_w / std::sqrt(static_cast<double>(width));
+  }
+};
+
+namespace detail {
+
+/// One network after another, for one thread.
+class RandomLayers {
+ public:
+  /// Where the network stands: activations of the units with slope (or their components along
+  /// orthogonal directions that matter), squared length of the others, both in units of 2^unit.
+  struct State {
+    Eigen::VectorXd x;
+    double rest = 0.0;
+    std::int64_t unit = 0;
+    Index rank = 0;  // the least number of units with slope in a layer so far
+  };
+
+  RandomLayers(const Activation& phi, const JacobianLaw& law)
+      : phi_(phi),
+        law_(law),
+        n_(law.width),
+        gain_(law.gain()),
+        h_(n_),
+        value_(n_),
+        slope_(n_),
+        noise_(n_) {
+    rescales_ = phi.family == Family::homogeneous;
+    vanishes_ = (rescales_ && phi.gain == 0.0) || phi.family == Family::clip || phi.user_defined;
+  }
+
+  State state;
+  Matrix jacobian;  // of the layers since start_block, in units of 2^exponent
+  std::int64_t exponent = 0;
+
+  /// The largest |phi'| over the least that is not 0, in the last layer.
+  double grade() const { return most_ / least_; }
+
+  /// Before layer 0. For Gaussian weights the input points along the first axis.
+  void start(std::uint64_t sample) {
+    sample_ = sample;
+    const double n = static_cast<double>(n_), of_input = law_.q - law_.sigma_b * law_.sigma_b;
+    state.x.setZero(n_);
+    if (!law_.orthogonal && of_input > 0.0) state.x[0] = std::sqrt(n * of_input) / law_.sigma_w;
+    state.rest = 0.0;
+    state.unit = 0;
+    state.rank = n_;
+    start_block();
+  }
+
+  /// Let the Jacobian begin here.
+  void start_block() {
+    identity_ = true;
+    exponent = 0;
+  }
+
+  /// Columns of the Jacobian.
+  Index columns() const { return identity_ ? state.x.size() : jacobian.cols(); }
+
+  /// Through layer + 1.
+  void advance(std::int64_t layer, Pause& pause) {
+    law_.orthogonal ? advance_orthogonal(layer, pause) : advance_gaussian(layer, pause);
+    const double squares = state.x.squaredNorm() + state.rest;
+    if (!(squares < 1e300)) {
+      throw std::invalid_argument("the pre-activations overflow in layer " +
+                                  std::to_string(layer + 2));
+    }
+    if (rescales_ && squares > 0.0 && (squares > 1e100 || squares < 1e-100)) {
+      const std::int64_t e = exponent_of(squares) / 2;
+      const double factor = std::ldexp(1.0, static_cast<int>(-e));
+      state.x *= factor;
+      state.rest *= factor * factor;
+      state.unit += e;
+    }
+    state.rank = std::min(state.rank, jacobian.rows());
+    const double largest = jacobian.size() == 0 ? 0.0 : jacobian.cwiseAbs().maxCoeff();
+    if (largest > 0.0 && (largest > 0x1p60 || largest < 0x1p-60)) {
+      const std::int64_t e = exponent_of(largest);
+      jacobian *= std::ldexp(1.0, static_cast<int>(-e));
+      exponent += e;
+    }
+  }
+
+ private:
+  void draw_normals(std::int64_t layer, Purpose purpose, std::int64_t first, std::int64_t n,
+                    double* z) const {
+    const Stream stream(law_.seed, sample_, static_cast<std::uint64_t>(layer), purpose);
+    draw<tile_normals>(stream, static_cast<std::uint64_t>(first), n, z, box_muller);
+  }
+
+  double bias(std::int64_t layer) const {
+    const double b = layer == 0 ? std::min(law_.sigma_b, std::sqrt(law_.q)) : law_.sigma_b;
+    return state.unit == 0
+               ? b
+               : std::ldexp(b,
+                            static_cast<int>(std::clamp<std::int64_t>(-state.unit, -3000, 3000)));
+  }
+
+  /// phi and phi' of h_, the units with phi' != 0, and what the others add to the length.
+  void activate(std::int64_t layer, Pause& pause) {
+    constexpr Index block = 4096;
+    for (Index i = 0; i < n_; i += block) {
+      const Index size = std::min(block, n_ - i);
+      phi_.value(h_.data() + i, size, value_.data() + i);
+      phi_.derivative(h_.data() + i, size, slope_.data() + i);
+      pause.check();
+    }
+    active_.clear();
+    double rest = 0.0;
+    least_ = std::numeric_limits<double>::infinity();
+    most_ = 0.0;
+    for (Index i = 0; i < n_; ++i) {
+      const double d = std::fabs(slope_[i]);
+      if (!(d < std::numeric_limits<double>::infinity())) {
+        throw std::invalid_argument("phi' is not finite at a pre-activation in layer " +
+                                    std::to_string(layer + 1));
+      }
+      if (d != 0.0) {
+        active_.push_back(i);
+        least_ = std::min(least_, d);
+        most_ = std::max(most_, d);
+      } else {
+        rest += value_[i] * value_[i];
+      }
+    }
+    state.rest = rest;
+  }
+
+  void advance_gaussian(std::int64_t layer, Pause& pause) {
+    const Index columns = state.x.size();
+    const double b = bias(layer), noise = std::sqrt(gain_ * gain_ * state.rest + b * b);
+    const std::int64_t padded = (n_ + tile_normals - 1) / tile_normals * tile_normals;
+    Index k = n_;
+    double variance = 0.0;
+    if (vanishes_) {  // h first
+      variance = gain_ * gain_ * (state.x.squaredNorm() + state.rest) + b * b;
+      draw_normals(layer, Purpose::pre_activations, padded, n_, h_.data());
+      h_ *= std::sqrt(variance);
+      activate(layer, pause);
+      k = static_cast<Index>(active_.size());
+    }
+    w_.resize(k, columns);
+    draw_normals(layer, Purpose::weights, 0, w_.size(), w_.data());
+    draw_normals(layer, Purpose::pre_activations, 0, n_, noise_.data());
+    trial_.resize(k);
+    trial_.noalias() = gain_ * (w_ * state.x);
+    trial_ += noise * noise_.head(k);
+    if (vanishes_) {
+      if (variance > 0.0) {
+        for (Index i = 0; i < k; ++i)
+          trial_[i] = h_[active_[static_cast<std::size_t>(i)]] - trial_[i];
+        w_.noalias() += trial_ * (gain_ / variance * state.x).transpose();
+      }
+    } else {
+      h_ = trial_;
+      activate(layer, pause);
+    }
+    pause.check();
+    keep_active(vanishes_, pause);
+  }
+
+  /// jacobian <- D W jacobian of the active units, state.x <- their values. `selected`: w_ has
+  /// their rows only.
+  void keep_active(bool selected, Pause& pause) {
+    const Index k = static_cast<Index>(active_.size());
+    if (!selected && k < n_) {
+      for (Index i = 0; i < k; ++i) w_.row(i) = w_.row(active_[static_cast<std::size_t>(i)]);
+      w_.conservativeResize(k, Eigen::NoChange);
+    }
+    if (identity_) {
+      jacobian.swap(w_);
+    } else {
+      product_.resize(k, jacobian.cols());
+      meanfree::detail::multiply(w_, jacobian, product_, pause);
+      jacobian.swap(product_);
+    }
+    identity_ = false;
+    take_active();
+  }
+
+  void take_active() {
+    const Index k = static_cast<Index>(active_.size());
+    trial_.resize(k);
+    state.x.resize(k);
+    for (Index i = 0; i < k; ++i) {
+      const Index from = active_[static_cast<std::size_t>(i)];
+      trial_[i] = slope_[from];
+      state.x[i] = value_[from];
+    }
+    jacobian.array().colwise() *= trial_.array();
+  }
+
+  void advance_orthogonal(std::int64_t layer, Pause& pause) {
+    if (layer == 0) {
+      draw_normals(layer, Purpose::pre_activations, 0, n_, h_.data());
+      h_ *= std::sqrt(law_.q);
+      activate(layer, pause);
+      const Index k = static_cast<Index>(active_.size());
+      jacobian.setIdentity(k, k);
+      identity_ = false;
+      take_active();
+      return;
+    }
+    const Index k = state.x.size(), columns = this->columns();
+    w_.setZero(n_, columns + 1);
+    w_.col(columns).head(k) = state.x;
+    if (k < n_) w_(k, columns) = std::sqrt(state.rest);
+    if (identity_) {
+      w_.topLeftCorner(k, k).setIdentity();
+    } else {
+      w_.topLeftCorner(k, columns) = jacobian;
+    }
+    haar_.apply(Stream(law_.seed, sample_, static_cast<std::uint64_t>(layer), Purpose::weights), w_,
+                pause);
+    h_ = gain_ * w_.col(columns);
+    const double b = bias(layer);
+    if (b > 0.0) {
+      draw_normals(layer, Purpose::pre_activations, 0, n_, noise_.data());
+      h_ += b * noise_;
+    }
+    activate(layer, pause);
+    const Index left = static_cast<Index>(active_.size());
+    jacobian.resize(left, columns);
+    for (Index j = 0; j < columns; ++j) {
+      for (Index i = 0; i < left; ++i) jacobian(i, j) = w_(active_[static_cast<std::size_t>(i)], j);
+    }
+    identity_ = false;
+    take_active();
+  }
+
+  const Activation& phi_;
+  const JacobianLaw law_;
+  const Index n_;
+  const double gain_;
+  bool vanishes_ = false, rescales_ = false, identity_ = true;
+  double least_ = 0.0, most_ = 0.0;
+  std::uint64_t sample_ = 0;
+  Eigen::VectorXd h_, value_, slope_, noise_, trial_;
+  std::vector<Index> active_;
+  Matrix w_, product_;
+  HaarMatrix haar_;
+};
+
+}  // namespace detail
+}  // namespace meanfree
