@@ -75,8 +75,7 @@ SpectralEquation to_equation(const py::tuple& spec) {
 std::vector<SpectralAtom> to_atoms(const Array& atoms) {
   const std::int64_t n = atoms.size() / 2;
   std::vector<SpectralAtom> result;
-  for (std::int64_t i = 0; i < n; ++i)
-    result.push_back({atoms.data()[i], atoms.data()[n + i]});
+  for (std::int64_t i = 0; i < n; ++i) result.push_back({atoms.data()[i], atoms.data()[n + i]});
   std::sort(result.begin(), result.end(), [](const SpectralAtom& a, const SpectralAtom& b) {
     return a.log_lambda < b.log_lambda;
   });

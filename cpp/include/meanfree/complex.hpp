@@ -1,5 +1,5 @@
-// Complex numbers as two plain doubles: the operators of std::complex call a library function for the
-// sake of infinities, and its logarithm does not vectorise. Everything here is branch-free.
+// Complex numbers as two plain doubles: the operators of std::complex call a library function for
+// the sake of infinities, and its logarithm does not vectorise. Everything here is branch-free.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -28,7 +28,10 @@ MEANFREE_INLINE Complex& operator+=(Complex& a, Complex b) { return a = a + b; }
 /// |z|^2; of use while it neither over- nor underflows.
 MEANFREE_INLINE double norm(Complex z) { return z.re * z.re + z.im * z.im; }
 MEANFREE_INLINE double size(Complex z) { return std::fabs(z.re) + std::fabs(z.im); }
-inline double abs(Complex z) { return std::hypot(z.re, z.im); }
+inline double abs(Complex z) {
+  const double n = norm(z);
+  return n > 1e-280 && n < 1e280 ? std::sqrt(n) : std::hypot(z.re, z.im);
+}
 
 namespace detail {
 
@@ -74,7 +77,8 @@ MEANFREE_INLINE double log_abs(Complex z) {
   const double k =
       special::detail::from_bits((exponent >> 52) | 0x4330000000000000) - (0x1p52 + 1023.0);
   const double n = a * a + b * b;
-  return special::detail::fma(k, 0.6931471805599453, 0.5 * special::detail::log_normal(n, 0.0, 0.0));
+  return special::detail::fma(k, 0.6931471805599453,
+                              0.5 * special::detail::log_normal(n, 0.0, 0.0));
 }
 
 /// Principal logarithm.

@@ -1,8 +1,9 @@
 // Averages over the law of t = phi'(sqrt(q) z)^2 at complex x, Im x > 0, also close to the cut:
 //     m(x) = E[t / (x - t)],   1 + m(x) = E[x / (x - t)],   m'(x) = -E[t / (x - t)^2],
 //     E(x) = E[log(1 - t / x)].
-// Gauss-Legendre panels in z, and for every root P of t(P) = x (phi' = +-sqrt(x)) near a panel [a, b] the difference
-// between the integral of r / (z - P) and its quadrature, r = -g(P) x / t'(P) the residue of g x / (x - t):
+// Gauss-Legendre panels in z, and for every root P of t(P) = x (phi' = +-sqrt(x)) near a panel [a,
+// b] the difference between the integral of r / (z - P) and its quadrature, r = -g(P) x / t'(P) the
+// residue of g x / (x - t):
 //     r [log((b - P) / (a - P)) - sum_j w_j / (z_j - P)],
 // which leaves an integrand without poles nearby. E(x) goes by parts first where a root is near:
 //     int_a^b g log(1 - t/x) = G(b) log(1 - t(b)/x) + int_a^b G t' / (x - t),   G' = g, G(a) = 0.
@@ -72,7 +73,58 @@ class SlopeLaw {
   double at_zero() const { return at_zero_; }
   double mean() const { return mean_; }
   bool has_panels() const { return !panels_.empty(); }
-  double largest() const { return t_.empty() ? 0.0 : *std::max_element(t_.begin(), t_.end()); }
+
+  /// An interval of t that panels cover, the mass in it, and whether an end is only that of the
+  /// normal's tail.
+  struct Range {
+    double low, high, mass;
+    bool low_is_tail, high_is_tail;
+  };
+  std::vector<Range> ranges() const {
+    std::vector<Range> all;
+    for (const Panel& panel : panels_) {
+      // the extremes of |phi'| on a panel: ends, and stationary points from a fine grid
+      Range range{detail::infinity, 0.0, panel.mass, false, false};
+      constexpr int n = 64;
+      for (int k = 0; k <= n; ++k) {
+        double s = -1.0 + 2.0 * k / n;
+        Complex f, df, d2f;
+        detail::clenshaw(panel.a, panel.degree, {s, 0.0}, f, df, d2f);
+        if (k > 0 && k < n && std::fabs(df.re) < 0.1 * std::fabs(d2f.re)) {
+          for (int i = 0; i < 4 && d2f.re != 0.0; ++i) {
+            s = std::max(-1.0, std::min(1.0, s - df.re / d2f.re));
+            detail::clenshaw(panel.a, panel.degree, {s, 0.0}, f, df, d2f);
+          }
+        }
+        const double t = f.re * f.re;
+        const double z = panel.middle + panel.half * s;
+        const bool tail = std::fabs(z) >= z_max;
+        if (t < range.low) range.low = t, range.low_is_tail = tail;
+        if (t > range.high) range.high = t, range.high_is_tail = tail;
+      }
+      if (panel.a[0] != 0.0 && changes_sign(panel)) range.low = 0.0, range.low_is_tail = false;
+      all.push_back(range);
+    }
+    std::sort(all.begin(), all.end(), [](const Range& a, const Range& b) { return a.low < b.low; });
+    std::vector<Range> merged;
+    for (const Range& range : all) {
+      if (merged.empty() || range.low > merged.back().high * (1.0 + 1e-10)) {
+        merged.push_back(range);
+        continue;
+      }
+      Range& last = merged.back();
+      last.mass += range.mass;
+      if (range.high > last.high) last.high = range.high, last.high_is_tail = range.high_is_tail;
+    }
+    return merged;
+  }
+
+  /// x moved off a node by what does not change the averages but lets them be computed.
+  double off_nodes(double x) const {
+    for (const double t : t_)
+      if (std::fabs(x - t) < 1e-13 * x) return t < x ? t * (1.0 + 1e-13) : t * (1.0 - 1e-13);
+    return x;
+  }
 
   /// E t^k.
   double moment(int k) const {
@@ -141,8 +193,7 @@ class SlopeLaw {
                       missing(panel, root.z, x, root.a, nullptr);
       }
       if (near) {
-        for (int j = 0; j < panel_order; ++j)
-          sum += panel.by_parts[j] * inverse(x - t[j]);
+        for (int j = 0; j < panel_order; ++j) sum += panel.by_parts[j] * inverse(x - t[j]);
         const Complex last = 1.0 - panel.t_end * over_x;
         if (norm(last) > 0.0) sum += panel.mass * log(last);
         total += sum - correction;
@@ -158,11 +209,11 @@ class SlopeLaw {
   struct Panel {
     double from, to, middle, half, segment, factor, radius, density;
     int first, degree;
-    bool opens, closes;  // first and last panel of its segment
-    double a[panel_order];                  // Chebyshev coefficients of phi'
-    double slope[panel_order];              // phi' at the nodes
-    double distribution[panel_order + 1];   // of factor G
-    double by_parts[panel_order];           // factor w_j G(z_j) t'(z_j)
+    bool opens, closes;                    // first and last panel of its segment
+    double a[panel_order];                 // Chebyshev coefficients of phi'
+    double slope[panel_order];             // phi' at the nodes
+    double distribution[panel_order + 1];  // of factor G
+    double by_parts[panel_order];          // factor w_j G(z_j) t'(z_j)
     double mass, t_end;
   };
   /// A solution of phi'(sqrt(q) z) = a, a = sqrt(x) or -sqrt(x).
@@ -172,6 +223,12 @@ class SlopeLaw {
     std::size_t home;
   };
   static constexpr double reach = 3.2;  // parameter of the Bernstein ellipse: 3.2^-33 = 2e-17
+
+  static bool changes_sign(const Panel& panel) {
+    double low = panel.slope[0], high = panel.slope[0];
+    for (const double a : panel.slope) low = std::min(low, a), high = std::max(high, a);
+    return low < 0.0 && high > 0.0;
+  }
 
   void add(const std::vector<SlopePanel>& all, std::size_t k) {
     const auto& [nodes, weights] = gauss_legendre<panel_order>();
@@ -187,7 +244,8 @@ class SlopeLaw {
     chebyshev_fit()(from.slope.data(), panel.a);
     double density[panel_order], g[panel_order + 1] = {}, largest = 0.0;
     for (int j = 0; j < panel_order; ++j) {
-      density[j] = panel.factor * panel.half * special::normal_pdf(panel.middle + panel.half * nodes[j]);
+      density[j] =
+          panel.factor * panel.half * special::normal_pdf(panel.middle + panel.half * nodes[j]);
       panel.slope[j] = from.slope[j];
       t_.push_back(from.slope[j] * from.slope[j]);
       w_.push_back(weights[j] * density[j]);
@@ -258,7 +316,8 @@ class SlopeLaw {
   }
 
   /// z_j - P, relatively as accurate as t_j - x: (phi'(z_j) - phi'(P)) / (z_j - P) is a sum over
-  /// Clenshaw's numbers b_k at P. Next to a node the two terms of `missing` and of the quadrature cancel.
+  /// Clenshaw's numbers b_k at P. Next to a node the two terms of `missing` and of the quadrature
+  /// cancel.
   Complex exact_gap(const Panel& panel, Complex P, Complex x, Complex a_root, int j) const {
     const ChebyshevFit& fit = chebyshev_fit();
     const Complex s = (1.0 / panel.half) * (P - panel.middle), y = 2.0 * s;
@@ -320,14 +379,13 @@ class SlopeLaw {
           root.a = a;
           const Complex da = (1.0 / panel.half) * slope[i];
           root.slope = 2.0 * (a * da);
-          root.curvature =
-              2.0 * (da * da + (1.0 / (panel.half * panel.half)) * (a * curvature[i]));
+          root.curvature = 2.0 * (da * da + (1.0 / (panel.half * panel.half)) * (a * curvature[i]));
           root.segment = panel.segment, root.factor = panel.factor, root.home = k;
           bool known = false;
           for (const Root& other : roots)
-            known = known || (other.home + 1 == k && other.segment == root.segment &&
-                              size(other.z - root.z) < 3e-6 * panel.half &&
-                              size(other.a - a) == 0.0);
+            known =
+                known || (other.home + 1 == k && other.segment == root.segment &&
+                          size(other.z - root.z) < 3e-6 * panel.half && size(other.a - a) == 0.0);
           if (!known) roots.push_back(root);
         }
       }
@@ -341,10 +399,12 @@ class SlopeLaw {
     const double a = 2.0 * panel.a[2], b = panel.a[1];
     const Complex c = panel.a[0] - panel.a[2] - x;
     const Complex root = sqrt(b * b - 4.0 * a * c);
-    const Complex big = -0.5 * Complex{b + std::copysign(root.re, b), std::copysign(1.0, b) * root.im};
+    const Complex big =
+        -0.5 * Complex{b + std::copysign(root.re, b), std::copysign(1.0, b) * root.im};
     if (size(big) == 0.0) return 0;
     Complex s = c / big;
-    if (size(s) > 6.0) return 0;
+    const double wide = panel.opens || panel.closes ? 3.5 : 2.0;
+    if (std::fabs(s.re) > 2.0 * wide || std::fabs(s.im) > 6.0) return 0;
     Complex f, df, d2f;
     bool settled = false;
     for (int i = 0; i < 12 && !settled; ++i) {
@@ -357,8 +417,8 @@ class SlopeLaw {
       if (size(denominator) == 0.0) return 0;
       const Complex step = 2.0 * (f / denominator);
       s = s - step;
-      if (size(s) > 8.0) return 0;
-      settled = size(step) < 1e-9;
+      if (std::fabs(s.re) > 1.5 * wide || std::fabs(s.im) > 4.5) return 0;
+      settled = size(step) < 1e-5;
       if (settled) df = df - step * d2f;
     }
     if (!settled) return 0;
@@ -366,21 +426,24 @@ class SlopeLaw {
     if (size(d2f) == 0.0) return 1;
     // the other root of the parabola, then Newton's method with the first one divided out
     Complex s2 = s - 2.0 * (df / d2f);
-    if (std::fabs(s2.re) > (panel.opens || panel.closes ? 4.0 : 2.2) || std::fabs(s2.im) > 4.0)
-      return 1;
-    if (size(s2 - s) < 1e-14) return 1;
+    if (std::fabs(s2.re) > wide || std::fabs(s2.im) > 3.5 || size(s2 - s) < 1e-14) return 1;
+    double before = 2.0;
     for (int i = 0; i < 20; ++i) {
       detail::clenshaw(panel.a, panel.degree, s2, f, df, d2f);
       f = f - x;
-      if (size(f) == 0.0) break;
       const Complex gap = s2 - s;
       if (size(gap) == 0.0) return 1;
+      if (size(f) == 0.0) break;
       const Complex denominator = df / f - inverse(gap);
       if (size(denominator) == 0.0) return 1;
       const Complex step = inverse(denominator);
+      const double length = size(step);
       s2 = s2 - step;
-      if (size(s2) > 8.0) return 1;
-      if (size(step) < 1e-9 * std::min(1.0, size(gap))) {
+      // where there is no other root the steps do not shrink
+      if (length > 0.8 * before || std::fabs(s2.re) > 1.5 * wide || std::fabs(s2.im) > 4.5)
+        return 1;
+      before = length;
+      if (length < 1e-9 * std::min(1.0, size(gap))) {
         df = df - step * d2f;
         break;
       }

@@ -1,7 +1,7 @@
-// The law of t = phi'(sqrt(q) z)^2, z ~ N(0, 1), as atoms (where phi' is constant) and panels of z on
-// which s(z) = phi'(sqrt(q) z) is a polynomial to rounding: built here, used in slope_law.hpp. Panels end
-// at the kinks of phi and are halved until the last Chebyshev coefficients of s and of the normal density
-// vanish; for odd phi, whose phi' is even, they cover z > 0 only.
+// The law of t = phi'(sqrt(q) z)^2, z ~ N(0, 1), as atoms (where phi' is constant) and panels of z
+// on which s(z) = phi'(sqrt(q) z) is a polynomial to rounding: built here, used in slope_law.hpp.
+// Panels end at the kinks of phi and are halved until the last Chebyshev coefficients of s and of
+// the normal density vanish; for odd phi, whose phi' is even, they cover z > 0 only.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -78,7 +78,7 @@ struct SlopeAtom {
 };
 
 struct SlopePanels {
-  std::vector<SlopeAtom> atoms;  // ascending in t
+  std::vector<SlopeAtom> atoms;    // ascending in t
   std::vector<SlopePanel> panels;  // ascending in z
 };
 
@@ -166,8 +166,7 @@ class SlopePanelBuilder {
       for (int j = 0; j < panel_order; ++j) {
         const double slope = y_[k * panel_order + j];
         if (!std::isfinite(slope))
-          throw NotConverged("phi'(" + std::to_string(x_[k * panel_order + j]) +
-                             ") is not finite");
+          throw NotConverged("phi'(" + std::to_string(x_[k * panel_order + j]) + ") is not finite");
         open_[k].slope[j] = slope;
       }
   }
@@ -281,10 +280,9 @@ inline SlopePanels slope_panels(const Activation& phi, double q) {
     const double below = special::normal_cdf(phi.low / root),
                  above = special::normal_cdf(-phi.high / root);
     const double flat = below + above;
-    const double inside = flat < 0.5 ? 1.0 - flat
-                          : phi.low == -phi.high
-                              ? special::erf(phi.high / (root * std::sqrt(2.0)))
-                              : special::normal_cdf(-phi.low / root) - above;
+    const double inside = flat < 0.5             ? 1.0 - flat
+                          : phi.low == -phi.high ? special::erf(phi.high / (root * std::sqrt(2.0)))
+                                                 : special::normal_cdf(-phi.low / root) - above;
     law.atoms = {{0.0, flat}, {1.0, inside}};
   } else {
     return detail::SlopePanelBuilder(phi, q).build();

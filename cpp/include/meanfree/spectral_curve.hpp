@@ -1,6 +1,6 @@
 // All intervals of the bulk of a spectrum with their tables: from a point inside, found by vertical
-// continuation, march to both edges; more intervals are looked for while mass is missing, and the mass
-// tells on which side. The result is checked (mass, residual, Im x > 0) or refused.
+// continuation, march to both edges; more intervals are looked for while mass is missing, and the
+// mass tells on which side. The result is checked (mass, residual, Im x > 0) or refused.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -40,6 +40,7 @@ class SpectralCurveBuilder {
       : equation_(equation), atoms_(atoms), march_(equation) {}
 
   SpectralCurve build() {
+    if (equation_.is_law_itself()) return law_itself();
     double in_atoms = 0.0;
     for (const SpectralAtom& atom : atoms_) in_atoms += atom.mass;
     const double tolerance = 1e-9;
@@ -65,7 +66,8 @@ class SpectralCurveBuilder {
     curve_.imaginary = march_.imaginary;
     std::size_t n_nodes = 0;
     for (const CurvePiece& piece : curve_.pieces) n_nodes += piece.nodes.size();
-    curve_.steps = static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
+    curve_.steps =
+        static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
     if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8))
       fail("the mass of bulk and atoms is not 1 but", mass + in_atoms);
     if (!(curve_.residual < 1e-10)) fail("the equation is left with an error of", curve_.residual);
@@ -73,6 +75,33 @@ class SpectralCurveBuilder {
   }
 
  private:
+  /// log lambda = C + log t: no equation to solve.
+  SpectralCurve law_itself() const {
+    const double infinity = std::numeric_limits<double>::infinity();
+    SpectralCurve curve;
+    double above = 1.0;
+    for (const SpectralAtom& atom : atoms_) above -= atom.mass;
+    for (const SlopeLaw::Range& range : equation_.law(0).ranges()) {
+      SpectralBulk bulk{};
+      bulk.low = range.low < 1e-100 ? -infinity : equation_.constant() + std::log(range.low);
+      bulk.high = equation_.constant() + std::log(range.high);
+      bulk.effective_low = range.low_is_tail, bulk.effective_high = range.high_is_tail;
+      curve.bulks.push_back(bulk);
+      curve.mass += range.mass;
+    }
+    if (!(std::fabs(above - curve.mass) < 1e-8))
+      fail("the mass of bulk and atoms is not 1 but", 1.0 + curve.mass - above);
+    for (SpectralBulk& bulk : curve.bulks) {
+      const std::size_t k = static_cast<std::size_t>(&bulk - curve.bulks.data());
+      bulk.survival_low = above;
+      for (const SpectralAtom& atom : atoms_)
+        if (atom.log_lambda > bulk.low) bulk.survival_low += atom.mass;
+      bulk.survival_high = bulk.survival_low - equation_.law(0).ranges()[k].mass;
+      above -= equation_.law(0).ranges()[k].mass;
+    }
+    return curve;
+  }
+
   [[noreturn]] static void fail(const char* what, double value) {
     char text[160];
     std::snprintf(text, sizeof text, "the spectrum was not found: %s %.17g", what, value);
@@ -141,7 +170,8 @@ class SpectralCurveBuilder {
   bool fill_gap(double tolerance) {
     for (std::size_t k = 0; k + 1 < curve_.bulks.size(); ++k) {
       const SpectralBulk &low = curve_.bulks[k], &high = curve_.bulks[k + 1];
-      const double missing = low.survival_high - high.survival_low - atoms_between(low.high, high.low);
+      const double missing =
+          low.survival_high - high.survival_low - atoms_between(low.high, high.low);
       double seed;
       std::vector<Complex> x;
       if (missing > tolerance && scan(low.high, high.low, seed, x)) {
@@ -180,7 +210,8 @@ class SpectralCurveBuilder {
     bulk.effective_high = top.kind == EdgeKind::effective;
     bulk.effective_low = bottom.kind == EdgeKind::effective;
     bulk.first_piece = static_cast<int>(curve_.pieces.size());
-    bulk.survival_high = (bulk.soft_high ? down : up).nodes[bulk.soft_high ? 0 : up.nodes.size() - 1].survival;
+    bulk.survival_high =
+        (bulk.soft_high ? down : up).nodes[bulk.soft_high ? 0 : up.nodes.size() - 1].survival;
     double split = seed;
     if (bulk.soft_high) split = -infinity;
     if (bulk.soft_low) {

@@ -1,11 +1,14 @@
-// The equation of the spectrum of a product of free matrices, lambda as a function of m = M(lambda):
+// The equation of the spectrum of a product of free matrices, lambda as a function of m =
+// M(lambda):
 //     log lambda = C + sum_j c_j log(a_j + rho_j m) + sum_l n_l log x_l + s_1 m + s_2 m / (1 + m),
 //     M_l(x_l) = r_l m,   M_l(x) = E[t / (x - t)] under law l,
-// principal logarithms, Im m < 0 < Im x_l. The unknowns are the x_l, m = M_1(x_1) / r_1; Newton's method
-// moves log x_l and needs one evaluation of each law a step. The distribution function in closed form:
+// principal logarithms, Im m < 0 < Im x_l. The unknowns are the x_l, m = M_1(x_1) / r_1; Newton's
+// method moves log x_l and needs one evaluation of each law a step. The distribution function in
+// closed form:
 //     1 - CDF = (1 / pi) Im[sum_j c_j (m - (a_j / rho_j) log(a_j + rho_j m)) + sum_l n_l E_l / r_l
 //               + s_1 m^2 / 2 + s_2 (log(1 + m) - m / (1 + m)) + m (log lambda - F)],
-//     E_l = E[log(1 - t / x_l)],  F the right side of the equation: the last term makes it stationary.
+//     E_l = E[log(1 - t / x_l)],  F the right side of the equation: the last term makes it
+//     stationary.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -170,12 +173,10 @@ class SpectralEquation {
     Complex sum = m * (log_lambda - (state.value[i] - state.excess[i]));
     for (const LogTerm& term : terms_) {
       sum += term.c * m;
-      if (term.a != 0.0)
-        sum += (-term.c * term.a / term.rho) * log(argument<n>(term, state, i));
+      if (term.a != 0.0) sum += (-term.c * term.a / term.rho) * log(argument<n>(term, state, i));
     }
     for (std::size_t l = 0; l < laws_.size(); ++l)
-      if (uses_[l].n != 0.0)
-        sum += (uses_[l].n / uses_[l].r) * laws_[l].log_integral(x[l * n + i]);
+      if (uses_[l].n != 0.0) sum += (uses_[l].n / uses_[l].r) * laws_[l].log_integral(x[l * n + i]);
     const Complex one = state.one_plus_m[i];
     sum += (0.5 * linear_) * (m * m);
     if (fractional_ != 0.0) sum += fractional_ * (log(one) - m / one);

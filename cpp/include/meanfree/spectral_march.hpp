@@ -1,9 +1,9 @@
-// The curve x(log lambda) on which the spectrum has a density. Vertical continuation, from far above the
-// real axis down to it, finds x at any lambda; steps along the curve with Newton's method find the edges
-// and fill a table from which later solutions start.
+// The curve x(log lambda) on which the spectrum has a density. Vertical continuation, from far
+// above the real axis down to it, finds x at any lambda; steps along the curve with Newton's method
+// find the edges and fill a table from which later solutions start.
 //
-// A soft edge is a real critical point of log lambda(x); there x - x_e ~ i sqrt(|log lambda - log lambda_e|),
-// hence the table's variable v = sqrt(|log lambda - anchor|).
+// A soft edge is a real critical point of log lambda(x); there x - x_e ~ i sqrt(|log lambda - log
+// lambda_e|), hence the table's variable v = sqrt(|log lambda - anchor|).
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -16,8 +16,8 @@
 
 namespace meanfree {
 
-/// How far a point is from the real axis: Im x / |x|.
-inline double height(Complex x) { return x.im / abs(x); }
+/// How far a point is from the real axis, roughly Im x / |x|.
+inline double height(Complex x) { return x.im / size(x); }
 
 /// One point of the curve: log x_l and its derivative in v for every law.
 struct CurveNode {
@@ -124,7 +124,8 @@ class CurveMarch {
   }
 
   /// March from x (a solution at piece.log_lambda(v), or the edge itself at v = 0) along the piece
-  /// until `stop`, a soft edge, the floor of what numbers can tell, or nothing is left of the density.
+  /// until `stop`, a soft edge, the floor of what numbers can tell, or nothing is left of the
+  /// density.
   CurveEdge march(CurvePiece& piece, std::vector<Complex> x, const CurveEdge* from, double stop) {
     piece.nodes.clear();
     CurveEdge end;
@@ -207,7 +208,8 @@ class CurveMarch {
     imaginary = std::min(imaginary, min_height(x));
     for (std::size_t l = 0; l < n_; ++l) {
       node.u.push_back(log(x[l]));
-      node.du.push_back((piece.slope(v) * equation_.use(l).r) * (state_.growth[l] / state_.slope[0]));
+      node.du.push_back((piece.slope(v) * equation_.use(l).r) *
+                        (state_.growth[l] / state_.slope[0]));
     }
     node.survival = equation_.survival<1>(x.data(), state_, 0, y);
     return node;
@@ -233,9 +235,9 @@ class CurveMarch {
     return lowest;
   }
 
-  std::int64_t steps = 0;   // evaluations of the equation
-  double residual = 0.0;    // of the nodes, relative to 1 + |log lambda|
-  double imaginary = 1.0;   // smallest height of a node
+  std::int64_t steps = 0;  // evaluations of the equation
+  double residual = 0.0;   // of the nodes, relative to 1 + |log lambda|
+  double imaginary = 1.0;  // smallest height of a node
 
  private:
   static constexpr double lowest_tau = -32.0;
@@ -286,8 +288,8 @@ class CurveMarch {
       const Complex u = log(x[l]), d = u - guess[l], path = u - piece.nodes[0].u[l];
       const double up = std::min(1.0, height(x[l]));
       const double scale = std::max(up, std::min(1.0, size(path)));
-      error = std::max({error, std::fabs(d.re) / scale, std::fabs(d.im) / scale,
-                        0.1 * std::fabs(d.im) / up});
+      error = std::max(
+          {error, std::fabs(d.re) / scale, std::fabs(d.im) / scale, 0.1 * std::fabs(d.im) / up});
     }
     return error;
   }
@@ -364,7 +366,8 @@ class CurveMarch {
     if (!real_point(x, value, minus, im)) return false;
     edge.curvature = (plus - minus) / (2.0 * eps);
     if (!(edge.curvature * piece.direction > 0.0)) return false;
-    const double expected = std::sqrt(2.0 * std::fabs(edge.log_lambda - y) / std::fabs(edge.curvature));
+    const double expected =
+        std::sqrt(2.0 * std::fabs(edge.log_lambda - y) / std::fabs(edge.curvature));
     const double angle = std::min(node.u[0].im, pi - node.u[0].im);
     if (!(std::fabs(expected - angle) < 0.3 * angle)) return false;
     edge.kind = EdgeKind::soft;

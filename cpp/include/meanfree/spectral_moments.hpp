@@ -81,7 +81,8 @@ inline void spectral_moments(const SpectralEquation& equation, int n, double* lo
     }
   }
   if (size > 1) a[1] += equation.linear();
-  for (std::size_t k = 1; k < size; ++k) a[k] += (k % 2 == 1 ? 1.0L : -1.0L) * equation.fractional();
+  for (std::size_t k = 1; k < size; ++k)
+    a[k] += (k % 2 == 1 ? 1.0L : -1.0L) * equation.fractional();
   for (int k = 1; k <= n; ++k) {
     const long double ratio = detail::exp_series(a, k)[k - 1] / k;
     relative[k - 1] = static_cast<double>(ratio);

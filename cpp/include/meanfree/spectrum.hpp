@@ -1,7 +1,7 @@
-// Density, distribution function and quantiles of a spectrum whose curve is known (spectral_curve.hpp).
-// Each point starts from the table's cubic and takes Newton steps of its own, n_lanes points side by
-// side; where that fails, vertical continuation finds it. What is returned for a point does not depend
-// on the others that were asked for.
+// Density, distribution function and quantiles of a spectrum whose curve is known
+// (spectral_curve.hpp). Each point starts from the table's cubic and takes Newton steps of its own,
+// n_lanes points side by side; where that fails, vertical continuation finds it. What is returned
+// for a point does not depend on the others that were asked for.
 //
 //     lambda rho = -Im m / pi,   1 - CDF as in spectral_equation.hpp
 #pragma once
@@ -31,6 +31,11 @@ class Spectrum {
 
   /// n <= n_lanes points.
   void evaluate(const double* y, int n, SpectralPoint* out) {
+    if (equation_.is_law_itself()) {
+      for (int i = 0; i < n; ++i)
+        out[i] = bulk_at(y[i]) == nullptr ? outside(y[i]) : point_of_law(y[i]);
+      return;
+    }
     int lane[n_lanes], n_inside = 0;
     double at[n_lanes];
     for (int i = 0; i < n; ++i) {
@@ -51,10 +56,9 @@ class Spectrum {
     double reached = 0.0;  // CDF below the next piece of the spectrum
     std::size_t next_atom = 0, next_bulk = 0;
     while (next_atom < atoms_.size() || next_bulk < curve_.bulks.size()) {
-      const bool atom_first =
-          next_bulk == curve_.bulks.size() ||
-          (next_atom < atoms_.size() &&
-           atoms_[next_atom].log_lambda <= curve_.bulks[next_bulk].low);
+      const bool atom_first = next_bulk == curve_.bulks.size() ||
+                              (next_atom < atoms_.size() &&
+                               atoms_[next_atom].log_lambda <= curve_.bulks[next_bulk].low);
       if (atom_first) {
         const SpectralAtom& atom = atoms_[next_atom++];
         reached += atom.mass;
@@ -84,6 +88,7 @@ class Spectrum {
 
   /// Below it, x under- or overflows: the end of the table.
   double floor_of(const SpectralBulk& bulk) const {
+    if (equation_.is_law_itself()) return std::max(bulk.low, equation_.constant() - 230.0);
     if (bulk.soft_low || bulk.effective_low) return bulk.low;
     for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
       const CurvePiece& piece = curve_.pieces[k];
@@ -94,8 +99,7 @@ class Spectrum {
 
   SpectralPoint outside(double y) const {
     double below = 0.0, above = 0.0;
-    for (const SpectralAtom& atom : atoms_)
-      (atom.log_lambda <= y ? below : above) += atom.mass;
+    for (const SpectralAtom& atom : atoms_) (atom.log_lambda <= y ? below : above) += atom.mass;
     for (const SpectralBulk& bulk : curve_.bulks) {
       const double mass = bulk.survival_low - bulk.survival_high;
       (bulk.high <= y ? below : above) += mass;
@@ -116,6 +120,16 @@ class Spectrum {
     return point;
   }
 
+  /// At x + i0 on the cut of the law itself.
+  SpectralPoint point_of_law(double y) const {
+    const SlopeLaw& law = equation_.law(0);
+    const double x = law.off_nodes(std::exp(y - equation_.constant()));
+    if (x < 1e-100) return outside(y);
+    const Complex at{x, 1e-140 * x};
+    const double survival = std::min(1.0, std::max(0.0, law.log_integral(at).im / pi));
+    return {std::log(std::max(0.0, -law(at).m.im) / pi), 1.0 - survival, survival, 0.0};
+  }
+
   const CurvePiece& piece_at(const SpectralBulk& bulk, double y) const {
     for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k)
       if (y <= curve_.pieces[k].high && y >= curve_.pieces[k].low) return curve_.pieces[k];
@@ -126,14 +140,15 @@ class Spectrum {
   void start(double y, int lane, Complex* x) const {
     const CurvePiece& piece = piece_at(*bulk_at(y), y);
     const double v = piece.variable(y);
-    const auto after = std::upper_bound(
-        piece.nodes.begin() + 1, piece.nodes.end() - 1, v,
-        [](double value, const CurveNode& node) { return value < node.v; });
+    const auto after =
+        std::upper_bound(piece.nodes.begin() + 1, piece.nodes.end() - 1, v,
+                         [](double value, const CurveNode& node) { return value < node.v; });
     const CurveNode &b = *after, &a = *(after - 1);
     const double h = b.v - a.v, s = (v - a.v) / h;
     for (std::size_t l = 0; l < equation_.n_laws(); ++l) {
       const Complex chord = b.u[l] - a.u[l], left = h * a.du[l], right = h * b.du[l];
-      Complex u = a.u[l] + s * (left + s * ((chord - left) + (s - 1.0) * (left + right - 2.0 * chord)));
+      Complex u =
+          a.u[l] + s * (left + s * ((chord - left) + (s - 1.0) * (left + right - 2.0 * chord)));
       u.im = std::max(u.im, 0.1 * std::min(a.u[l].im, b.u[l].im));
       u.im = std::min(u.im, pi - 0.1 * (pi - std::max(a.u[l].im, b.u[l].im)));
       x[l * n_lanes + lane] = exp(u);
@@ -245,13 +260,11 @@ class Spectrum {
       evaluate(&y, 1, &point);
       const double error = point.survival - wanted;  // falls with y
       (error >= 0.0 ? low : high) = y;
-      double next = y + error / std::exp(point.log_density);
-      if (!(next > low && next < high)) next = 0.5 * (low + high);
-      const double moved = std::fabs(next - y);
-      y = next;
-      if (moved <= 1e-15 * (1.0 + std::fabs(y)) || std::fabs(error) < 1e-17 ||
+      const double move = error / std::exp(point.log_density);
+      if (std::fabs(move) <= 1e-15 * (1.0 + std::fabs(y)) || std::fabs(error) < 1e-16 ||
           high - low <= 2e-16 * std::fabs(high))
-        break;
+        return y;
+      y = y + move > low && y + move < high ? y + move : 0.5 * (low + high);
     }
     return y;
   }
