@@ -84,9 +84,10 @@ MEANFREE_INLINE double log_abs(Complex z) {
 /// Principal logarithm.
 MEANFREE_INLINE Complex log(Complex z) { return {log_abs(z), arg(z)}; }
 
-inline Complex exp(Complex z) {
-  const double r = std::exp(z.re);
-  return {r * std::cos(z.im), r * std::sin(z.im)};
+/// exp(z) for |Im z| <= special::largest_angle.
+MEANFREE_INLINE Complex exp(Complex z) {
+  const double r = special::exp(z.re);
+  return {r * special::cos(z.im), r * special::sin(z.im)};
 }
 
 /// The root with a real part >= 0.
@@ -96,6 +97,26 @@ inline Complex sqrt(Complex z) {
   const double large = std::sqrt(0.5 * (r + std::fabs(z.re))), small = 0.5 * z.im / large;
   return z.re >= 0.0 ? Complex{large, small}
                      : Complex{std::fabs(small), std::copysign(large, z.im)};
+}
+
+/// n complex numbers side by side; loops over them vectorise.
+template <int n>
+struct Lanes {
+  double re[n], im[n];
+
+  MEANFREE_INLINE Complex operator[](int i) const { return {re[i], im[i]}; }
+  MEANFREE_INLINE void set(int i, Complex z) { re[i] = z.re, im[i] = z.im; }
+};
+
+/// out[i] = f(i).
+template <int n, class F>
+MEANFREE_INLINE void fill(Lanes<n>& out, F f) {
+  MEANFREE_INDEPENDENT
+  for (int i = 0; i < n; ++i) {
+    const Complex z = f(i);
+    out.re[i] = z.re;
+    out.im[i] = z.im;
+  }
 }
 
 }  // namespace meanfree

@@ -19,7 +19,11 @@
 
 namespace meanfree {
 
-/// m, 1 + m and m' at one x.
+/// m, 1 + m and m' at n points.
+template <int n>
+struct LawValues {
+  Lanes<n> m, one_plus_m, slope;
+};
 struct LawValue {
   Complex m, one_plus_m, slope;
 };
@@ -143,66 +147,51 @@ class SlopeLaw {
 
   /// m, 1 + m, m' at n points.
   template <int n>
-  void evaluate(const Complex* x, LawValue* out) const {
-    double re[n], im[n];
-    for (int l = 0; l < n; ++l) re[l] = x[l].re, im[l] = x[l].im;
+  void evaluate(const Lanes<n>& x, LawValues<n>& out) const {
     double a_re[n] = {}, a_im[n] = {}, b_re[n] = {}, b_im[n] = {}, d_re[n] = {}, d_im[n] = {};
     for (std::size_t j = 0; j < t_.size(); ++j) {
       const double t = t_[j], w = w_[j], wt = w * t;
       for (int l = 0; l < n; ++l) {
-        const double dx = re[l] - t, dy = im[l];
+        const double dx = x.re[l] - t, dy = x.im[l];
         const double f = 1.0 / (dx * dx + dy * dy), u = dx * f, v = -dy * f;
         a_re[l] += w * u, a_im[l] += w * v;
         b_re[l] += wt * u, b_im[l] += wt * v;
         d_re[l] += wt * (u * u - v * v), d_im[l] += 2.0 * wt * (u * v);
       }
     }
-    for (int l = 0; l < n; ++l) {
-      out[l].one_plus_m = at_zero_ + x[l] * Complex{a_re[l], a_im[l]};
-      out[l].m = {b_re[l], b_im[l]};
-      out[l].slope = {-d_re[l], -d_im[l]};
+    fill<n>(out.one_plus_m, [&](int l) { return at_zero_ + x[l] * Complex{a_re[l], a_im[l]}; });
+    fill<n>(out.m, [&](int l) { return Complex{b_re[l], b_im[l]}; });
+    fill<n>(out.slope, [&](int l) { return Complex{-d_re[l], -d_im[l]}; });
+    if (has_panels()) {
+      for (int l = 0; l < n; ++l) {
+        const LawValue poles = pole_terms(x[l]);
+        out.m.set(l, out.m[l] + poles.m);
+        out.one_plus_m.set(l, out.one_plus_m[l] + poles.m);
+        out.slope.set(l, out.slope[l] + poles.slope);
+      }
     }
-    if (has_panels())
-      for (int l = 0; l < n; ++l) add_poles(x[l], out[l]);
   }
 
   LawValue operator()(Complex x) const {
-    LawValue out;
-    evaluate<1>(&x, &out);
-    return out;
+    LawValues<1> out;
+    evaluate<1>({{x.re}, {x.im}}, out);
+    return {out.m[0], out.one_plus_m[0], out.slope[0]};
   }
 
-  /// E[log(1 - t / x)].
-  Complex log_integral(Complex x) const {
-    const Complex over_x = inverse(x);
-    Complex total;
-    for (int j = 0; j < n_atoms_; ++j) total += w_[j] * log(1.0 - t_[j] * over_x);
-    if (!has_panels()) return total;
-    std::vector<Root> roots;
-    find_roots(x, roots);
-    for (const Panel& panel : panels_) {
-      const double* t = t_.data() + panel.first;
-      const double* w = w_.data() + panel.first;
-      Complex correction, sum;
-      bool near = false;
-      for (const Root& root : roots) {
-        Complex s;
-        if (root.segment != panel.segment || !reaches(panel, root.z, s)) continue;
-        near = true;
-        correction += detail::clenshaw(panel.distribution, panel_order + 1, s) *
-                      missing(panel, root.z, x, root.a, nullptr);
-      }
-      if (near) {
-        for (int j = 0; j < panel_order; ++j) sum += panel.by_parts[j] * inverse(x - t[j]);
-        const Complex last = 1.0 - panel.t_end * over_x;
-        if (norm(last) > 0.0) sum += panel.mass * log(last);
-        total += sum - correction;
-      } else {
-        for (int j = 0; j < panel_order; ++j) sum += w[j] * log(1.0 - t[j] * over_x);
-        total += sum;
-      }
+  /// Im E[log(1 - t / x)] at n points.
+  template <int n>
+  void log_integral(const Lanes<n>& x, double* out) const {
+    Lanes<n> over_x;
+    fill<n>(over_x, [&](int i) { return inverse(x[i]); });
+    double total[n] = {};
+    for (int j = 0; j < n_atoms_; ++j) {
+      const double t = t_[j], w = w_[j];
+      MEANFREE_INDEPENDENT
+      for (int i = 0; i < n; ++i) total[i] += w * arg(1.0 - t * over_x[i]);
     }
-    return total;
+    for (int i = 0; i < n; ++i) out[i] = total[i];
+    if (has_panels())
+      for (int i = 0; i < n; ++i) out[i] += panel_log_integral(x[i], over_x[i]);
   }
 
  private:
@@ -285,6 +274,37 @@ class SlopeLaw {
     return std::sqrt(left * left + y) + std::sqrt(right * right + y) < reach + 1.0 / reach;
   }
 
+  double panel_log_integral(Complex x, Complex over_x) const {
+    thread_local std::vector<Root> roots;
+    roots.clear();
+    find_roots(x, roots);
+    double total = 0.0;
+    for (const Panel& panel : panels_) {
+      const double* t = t_.data() + panel.first;
+      const double* w = w_.data() + panel.first;
+      Complex correction;
+      bool near = false;
+      for (const Root& root : roots) {
+        Complex s;
+        if (root.segment != panel.segment || !reaches(panel, root.z, s)) continue;
+        near = true;
+        correction += detail::clenshaw(panel.distribution, panel_order + 1, s) *
+                      missing(panel, root.z, x, root.a, nullptr);
+      }
+      if (near) {
+        Complex sum;
+        for (int j = 0; j < panel_order; ++j) sum += panel.by_parts[j] * inverse(x - t[j]);
+        const Complex last = 1.0 - panel.t_end * over_x;
+        total += sum.im - correction.im + panel.mass * arg(last);
+      } else {
+        double angle[panel_order];
+        for (int j = 0; j < panel_order; ++j) angle[j] = w[j] * arg(1.0 - t[j] * over_x);
+        for (int j = 0; j < panel_order; ++j) total += angle[j];
+      }
+    }
+    return total;
+  }
+
   /// log((b - P) / (a - P)) - sum_j w_j / (z_j - P), and its derivative in P.
   Complex missing(const Panel& panel, Complex P, Complex x, Complex a_root, Complex* slope) const {
     const auto& [nodes, weights] = gauss_legendre<panel_order>();
@@ -330,7 +350,9 @@ class SlopeLaw {
     return panel.half * ((t_[panel.first + j] - x) / (quotient * (panel.slope[j] + a_root)));
   }
 
-  void add_poles(Complex x, LawValue& out) const {
+  /// What poles near the panels add to m (and 1 + m) and to m'.
+  LawValue pole_terms(Complex x) const {
+    LawValue out;
     thread_local std::vector<Root> roots;
     roots.clear();
     find_roots(x, roots);
@@ -354,9 +376,9 @@ class SlopeLaw {
           -(g + x * over_slope * (-(root.z * g) - g * root.curvature * over_slope));
       const Complex value = residue * sum;
       out.m += value;
-      out.one_plus_m += value;
       out.slope += change * sum + residue * d_sum * over_slope;
     }
+    return out;
   }
 
   /// Every root of t(z) = x that a panel's ellipse may hold.

@@ -32,12 +32,12 @@ struct LogTerm {
 /// The equation and its first derivatives at n points.
 template <int n>
 struct SpectralState {
-  Complex m[n], one_plus_m[n], value[n];
-  Complex slope[n];             // d value / dm along M_l(x_l) = r_l m
-  Complex excess[n];            // what the errors of M_l(x_l) = r_l m add to `value`
-  std::vector<LawValue> law;    // [l n + lane]
-  std::vector<Complex> growth;  // d log x_l / d M_l
-  std::vector<Complex> error;   // M_l(x_l) - r_l m
+  Lanes<n> m, one_plus_m, value;
+  Lanes<n> slope;                 // d value / dm along M_l(x_l) = r_l m
+  Lanes<n> excess;                // what the errors of M_l(x_l) = r_l m add to `value`
+  std::vector<LawValues<n>> law;  // for each law
+  std::vector<Lanes<n>> growth;   // d log x_l / d M_l
+  std::vector<Lanes<n>> error;    // M_l(x_l) - r_l m
 };
 
 class SpectralEquation {
@@ -108,87 +108,112 @@ class SpectralEquation {
   }
 
   template <int n>
-  void evaluate(const Complex* x, SpectralState<n>& state) const {
-    const std::size_t size = laws_.size() * n;
+  void evaluate(const Lanes<n>* x, SpectralState<n>& state) const {
+    const std::size_t size = laws_.size();
     if (state.law.size() != size)
       state.law.resize(size), state.growth.resize(size), state.error.resize(size);
-    for (std::size_t l = 0; l < laws_.size(); ++l)
-      laws_[l].template evaluate<n>(x + l * n, state.law.data() + l * n);
+    for (std::size_t l = 0; l < size; ++l) laws_[l].template evaluate<n>(x[l], state.law[l]);
     const double over_r = 1.0 / uses_[0].r;
-    for (int i = 0; i < n; ++i) {
-      state.m[i] = over_r * state.law[i].m;
-      state.one_plus_m[i] =
-          unit_law_ >= 0 ? state.law[unit_law_ * n + i].one_plus_m : 1.0 + state.m[i];
-      state.value[i] = {constant_, 0.0};
-      state.slope[i] = {};
-      state.excess[i] = {};
-    }
-    for (std::size_t l = 0; l < laws_.size(); ++l) {
+    Lanes<n> m, value, slope;
+    const Lanes<n>& first = state.law[0].m;
+    fill<n>(m, [&](int i) { return over_r * first[i]; });
+    state.m = m;
+    if (unit_law_ >= 0)
+      state.one_plus_m = state.law[unit_law_].one_plus_m;
+    else
+      fill<n>(state.one_plus_m, [&](int i) { return 1.0 + m[i]; });
+    fill<n>(value, [&](int) { return Complex{constant_, 0.0}; });
+    fill<n>(slope, [&](int) { return Complex{}; });
+    fill<n>(state.excess, [&](int) { return Complex{}; });
+    for (std::size_t l = 0; l < size; ++l) {
       const LawUse use = uses_[l];
-      const LawValue* law = state.law.data() + l * n;
-      Complex* growth = state.growth.data() + l * n;
-      Complex* error = state.error.data() + l * n;
-      const Complex* y = x + l * n;
-      for (int i = 0; i < n; ++i) {
-        growth[i] = inverse(y[i] * law[i].slope);
-        error[i] = l == 0 ? Complex{} : law[i].m - use.r * state.m[i];
-        state.value[i] += use.n * log(y[i]);
-        state.slope[i] += (use.n * use.r) * growth[i];
-        state.excess[i] += use.n * (error[i] * growth[i]);
+      const LawValues<n>& law = state.law[l];
+      const Lanes<n>& y = x[l];
+      Lanes<n>& growth = state.growth[l];
+      fill<n>(growth, [&](int i) { return inverse(y[i] * law.slope[i]); });
+      fill<n>(value, [&](int i) { return value[i] + use.n * log(y[i]); });
+      fill<n>(slope, [&](int i) { return slope[i] + (use.n * use.r) * growth[i]; });
+      if (l == 0) {
+        fill<n>(state.error[0], [&](int) { return Complex{}; });
+      } else {
+        Lanes<n>& error = state.error[l];
+        fill<n>(error, [&](int i) { return law.m[i] - use.r * m[i]; });
+        fill<n>(state.excess,
+                [&](int i) { return state.excess[i] + use.n * (error[i] * growth[i]); });
       }
     }
     for (const LogTerm& term : terms_) {
-      for (int i = 0; i < n; ++i) {
-        const Complex u = argument<n>(term, state, i);
-        state.value[i] += term.c * log(u);
-        state.slope[i] += (term.c * term.rho) * inverse(u);
-      }
+      Lanes<n> u;
+      argument<n>(term, state, u);
+      fill<n>(value, [&](int i) { return value[i] + term.c * log(u[i]); });
+      fill<n>(slope, [&](int i) { return slope[i] + (term.c * term.rho) * inverse(u[i]); });
     }
     if (linear_ != 0.0 || fractional_ != 0.0) {
-      for (int i = 0; i < n; ++i) {
-        const Complex over = inverse(state.one_plus_m[i]);
-        state.value[i] += linear_ * state.m[i] + fractional_ * (state.m[i] * over);
-        state.slope[i] += linear_ + fractional_ * (over * over);
-      }
+      Lanes<n> over;
+      fill<n>(over, [&](int i) { return inverse(state.one_plus_m[i]); });
+      fill<n>(value,
+              [&](int i) { return value[i] + linear_ * m[i] + fractional_ * (m[i] * over[i]); });
+      fill<n>(slope,
+              [&](int i) { return slope[i] + (linear_ + fractional_ * (over[i] * over[i])); });
+    }
+    state.value = value;
+    state.slope = slope;
+  }
+
+  /// Newton's step of every log x_l towards log lambda, of m too.
+  template <int n>
+  void step(const SpectralState<n>& state, const Lanes<n>& log_lambda, Lanes<n>* move,
+            Lanes<n>& dm) const {
+    fill<n>(dm, [&](int i) {
+      return (log_lambda[i] - state.value[i] + state.excess[i]) / state.slope[i];
+    });
+    for (std::size_t l = 0; l < laws_.size(); ++l) {
+      const double r = uses_[l].r;
+      fill<n>(move[l], [&](int i) { return (r * dm[i] - state.error[l][i]) * state.growth[l][i]; });
     }
   }
 
-  /// Newton's step of every log x_l (l n + lane) towards log lambda.
+  /// 1 - CDF, log lambda real; also a bit away from the solution.
   template <int n>
-  void step(const SpectralState<n>& state, const Complex* log_lambda, Complex* move) const {
-    Complex dm[n];
-    for (int i = 0; i < n; ++i)
-      dm[i] = (log_lambda[i] - state.value[i] + state.excess[i]) / state.slope[i];
-    for (std::size_t l = 0; l < laws_.size(); ++l)
-      for (int i = 0; i < n; ++i) {
-        const std::size_t k = l * n + i;
-        move[k] = (uses_[l].r * dm[i] - state.error[k]) * state.growth[k];
-      }
-  }
-
-  /// 1 - CDF for lane i of a state at x, log lambda real; also a bit away from the solution.
-  template <int n>
-  double survival(const Complex* x, const SpectralState<n>& state, int i, double log_lambda) const {
-    const Complex m = state.m[i];
-    Complex sum = m * (log_lambda - (state.value[i] - state.excess[i]));
+  void survival(const Lanes<n>* x, const SpectralState<n>& state, const Lanes<n>& log_lambda,
+                double* out) const {
+    Lanes<n> sum;
+    const Lanes<n>& m = state.m;
+    fill<n>(sum,
+            [&](int i) { return m[i] * (log_lambda[i] - (state.value[i] - state.excess[i])); });
     for (const LogTerm& term : terms_) {
-      sum += term.c * m;
-      if (term.a != 0.0) sum += (-term.c * term.a / term.rho) * log(argument<n>(term, state, i));
+      const double factor = -term.c * term.a / term.rho;
+      fill<n>(sum, [&](int i) { return sum[i] + term.c * m[i]; });
+      if (term.a == 0.0) continue;
+      Lanes<n> u;
+      argument<n>(term, state, u);
+      for (int i = 0; i < n; ++i) sum.im[i] += factor * arg(u[i]);
     }
-    for (std::size_t l = 0; l < laws_.size(); ++l)
-      if (uses_[l].n != 0.0) sum += (uses_[l].n / uses_[l].r) * laws_[l].log_integral(x[l * n + i]);
-    const Complex one = state.one_plus_m[i];
-    sum += (0.5 * linear_) * (m * m);
-    if (fractional_ != 0.0) sum += fractional_ * (log(one) - m / one);
-    return sum.im / pi;
+    for (std::size_t l = 0; l < laws_.size(); ++l) {
+      if (uses_[l].n == 0.0) continue;
+      double integral[n];
+      laws_[l].template log_integral<n>(x[l], integral);
+      for (int i = 0; i < n; ++i) sum.im[i] += (uses_[l].n / uses_[l].r) * integral[i];
+    }
+    if (linear_ != 0.0 || fractional_ != 0.0)
+      fill<n>(sum, [&](int i) {
+        const Complex one = state.one_plus_m[i];
+        return sum[i] + (0.5 * linear_) * (m[i] * m[i]) +
+               fractional_ * (log(one) - m[i] * inverse(one));
+      });
+    for (int i = 0; i < n; ++i) out[i] = sum.im[i] / pi;
   }
 
  private:
   template <int n>
-  static MEANFREE_INLINE Complex argument(const LogTerm& term, const SpectralState<n>& state,
-                                          int i) {
-    if (term.law >= 0) return term.a * state.law[term.law * n + i].one_plus_m;
-    return term.a + term.rho * state.m[i];
+  static MEANFREE_INLINE void argument(const LogTerm& term, const SpectralState<n>& state,
+                                       Lanes<n>& out) {
+    if (term.law >= 0) {
+      const Lanes<n>& one = state.law[term.law].one_plus_m;
+      fill<n>(out, [&](int i) { return term.a * one[i]; });
+    } else {
+      fill<n>(out, [&](int i) { return term.a + term.rho * state.m[i]; });
+    }
   }
 
   std::vector<SlopeLaw> laws_;

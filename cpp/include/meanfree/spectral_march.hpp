@@ -21,7 +21,7 @@ inline double height(Complex x) { return x.im / size(x); }
 
 /// One point of the curve: log x_l and its derivative in v for every law.
 struct CurveNode {
-  double v = 0.0, survival = 0.0;
+  double v = 0.0, survival = 0.0, density = 0.0;  // density: lambda rho
   std::vector<Complex> u, du;
 };
 
@@ -53,20 +53,21 @@ struct CurveEdge {
 class CurveMarch {
  public:
   explicit CurveMarch(const SpectralEquation& equation)
-      : equation_(equation), n_(equation.n_laws()), move_(n_), next_(n_) {}
+      : equation_(equation), n_(equation.n_laws()), at_(n_), move_(n_), next_(n_) {}
 
   /// Newton's method from x at complex log lambda; false if it does not converge within the upper
   /// half plane.
   bool solve(Complex log_lambda, std::vector<Complex>& x, int max_steps = 30,
              double largest_move = 1.0) {
     double before = std::numeric_limits<double>::infinity(), moved = 0.0;
+    Lanes<1> dm;
     for (int i = 0; i < max_steps; ++i) {
-      equation_.evaluate<1>(x.data(), state_);
+      evaluate(x);
       ++steps;
-      equation_.step<1>(state_, &log_lambda, move_.data());
+      equation_.step<1>(state_, {{log_lambda.re}, {log_lambda.im}}, move_.data(), dm);
       double size_of_move = 0.0, lowest = 1.0;
       for (std::size_t l = 0; l < n_; ++l) {
-        size_of_move = std::max(size_of_move, size(move_[l]));
+        size_of_move = std::max(size_of_move, size(move_[l][0]));
         lowest = std::min(lowest, height(x[l]));
       }
       if (!(size_of_move < 1e3)) return false;
@@ -75,7 +76,7 @@ class CurveMarch {
       for (int halving = 0; halving < 40 && !inside; ++halving) {
         inside = true;
         for (std::size_t l = 0; l < n_; ++l) {
-          next_[l] = advanced(x[l], factor * move_[l]);
+          next_[l] = advanced(x[l], factor * move_[l][0]);
           inside = inside && next_[l].im > 0.0;
         }
         if (!inside) factor *= 0.5;
@@ -86,7 +87,7 @@ class CurveMarch {
       if (moved > largest_move) return false;
       // no better than the rounding errors of the equation allow
       const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
-                           size(state_.growth[0] / state_.slope[0]);
+                           size(state_.growth[0][0] / state_.slope[0]);
       if (factor == 1.0 && (size_of_move <= std::max(1e-9 * std::min(1.0, lowest), noise) ||
                             (size_of_move < 1e-10 && size_of_move >= 0.3 * before)))
         return true;
@@ -119,8 +120,8 @@ class CurveMarch {
     trial = x;
     if (!solve({y, 0.0}, trial, 30, 0.6)) return false;
     x.swap(trial);
-    equation_.evaluate<1>(x.data(), state_);
-    return -state_.m[0].im > 1e-15 && min_height(x) > 1e-14;
+    evaluate(x);
+    return -state_.m.im[0] > 1e-15 && min_height(x) > 1e-14;
   }
 
   /// March from x (a solution at piece.log_lambda(v), or the edge itself at v = 0) along the piece
@@ -181,8 +182,8 @@ class CurveMarch {
         if (find_edge(piece, piece.nodes.back(), end)) break;
         asked = 0.6 * now;
       }
-      equation_.evaluate<1>(trial.data(), state_);
-      if (now < 1e-14 || (equation_.has_panels() && -state_.m[0].im < 1e-16 * pi)) {
+      evaluate(trial);
+      if (now < 1e-14 || (equation_.has_panels() && -state_.m.im[0] < 1e-16 * pi)) {
         end.kind = EdgeKind::effective;
         end.log_lambda = y;
         break;
@@ -198,34 +199,42 @@ class CurveMarch {
     return end;
   }
 
+  /// The node at log lambda = y itself.
+  CurveNode node_at(double y, const std::vector<Complex>& x) {
+    CurvePiece piece;
+    piece.anchor = y, piece.soft = false;
+    return node_at(piece, 0.0, x);
+  }
+
   /// The node of the table at x, which solves the equation at v.
   CurveNode node_at(const CurvePiece& piece, double v, const std::vector<Complex>& x) {
     CurveNode node;
     node.v = v;
-    equation_.evaluate<1>(x.data(), state_);
+    evaluate(x);
     const double y = piece.log_lambda(v);
     residual = std::max(residual, size(state_.value[0] - Complex{y, 0.0}) / (1.0 + std::fabs(y)));
     imaginary = std::min(imaginary, min_height(x));
     for (std::size_t l = 0; l < n_; ++l) {
       node.u.push_back(log(x[l]));
       node.du.push_back((piece.slope(v) * equation_.use(l).r) *
-                        (state_.growth[l] / state_.slope[0]));
+                        (state_.growth[l][0] / state_.slope[0]));
     }
-    node.survival = equation_.survival<1>(x.data(), state_, 0, y);
+    node.survival = survival(y);
+    node.density = -state_.m.im[0] / pi;
     return node;
   }
 
   CurveNode edge_node(const CurveEdge& edge) {
     CurveNode node;
     const double root = std::sqrt(2.0 / std::fabs(edge.curvature));
-    equation_.evaluate<1>(edge.x.data(), state_);
+    evaluate(edge.x);
     for (std::size_t l = 0; l < n_; ++l) {
       node.u.push_back(log(edge.x[l]));
       // upwards in x, whatever the sign of x
       const double rise = std::fabs(edge.ratio[l].re) * root;
       node.du.push_back({0.0, edge.x[l].re > 0.0 ? rise : -rise});
     }
-    node.survival = equation_.survival<1>(edge.x.data(), state_, 0, edge.log_lambda);
+    node.survival = survival(edge.log_lambda);
     return node;
   }
 
@@ -242,6 +251,19 @@ class CurveMarch {
  private:
   static constexpr double lowest_tau = -32.0;
 
+  /// The equation at x, in state_.
+  void evaluate(const std::vector<Complex>& x) {
+    for (std::size_t l = 0; l < n_; ++l) at_[l].set(0, x[l]);
+    equation_.evaluate<1>(at_.data(), state_);
+  }
+
+  /// 1 - CDF where the equation was evaluated last.
+  double survival(double y) const {
+    double out;
+    equation_.survival<1>(at_.data(), state_, {{y}, {0.0}}, &out);
+    return out;
+  }
+
   /// log(e^y (1 + i e^tau)).
   static Complex raised(double y, double tau) {
     const double up = tau > 0.0 ? tau : 0.0, small = std::exp(-std::fabs(tau));
@@ -250,8 +272,8 @@ class CurveMarch {
   }
 
   double density(const std::vector<Complex>& x) {
-    equation_.evaluate<1>(x.data(), state_);
-    return state_.m[0].im;
+    evaluate(x);
+    return state_.m.im[0];
   }
 
   static double largest(const std::vector<Complex>& z) {
@@ -297,10 +319,10 @@ class CurveMarch {
   /// log lambda and d log lambda / d log x_1 at real x_1, the other x_l solved for.
   bool real_point(std::vector<Complex>& x, double& value, double& slope, double& imaginary_part) {
     for (int i = 0; i < 60; ++i) {
-      equation_.evaluate<1>(x.data(), state_);
+      evaluate(x);
       double moved = 0.0;
       for (std::size_t l = 1; l < n_; ++l) {
-        const double move = -(state_.error[l] * state_.growth[l]).re;
+        const double move = -(state_.error[l][0] * state_.growth[l][0]).re;
         if (!(std::fabs(move) < 0.5)) return false;
         x[l] = on_axis(x[l].re * std::exp(move));
         moved = std::max(moved, std::fabs(move));
@@ -308,9 +330,9 @@ class CurveMarch {
       if (moved < 1e-14) break;
       if (i == 59) return false;
     }
-    value = state_.value[0].re;
-    imaginary_part = state_.value[0].im;
-    slope = state_.slope[0].re / (equation_.use(0).r * state_.growth[0].re);
+    value = state_.value.re[0];
+    imaginary_part = state_.value.im[0];
+    slope = state_.slope.re[0] / (equation_.use(0).r * state_.growth[0].re[0]);
     return std::isfinite(value) && std::isfinite(slope);
   }
 
@@ -346,18 +368,18 @@ class CurveMarch {
     }
     // inside a thin tail of the law m is not real
     if (!settled || std::fabs(im) > 1e-13 * equation_.weight() ||
-        std::fabs(state_.m[0].im) > 1e-13 * std::fabs(state_.m[0].re))
+        std::fabs(state_.m.im[0]) > 1e-13 * std::fabs(state_.m.re[0]))
       return false;
     const double y = piece.log_lambda(node.v);
     edge.log_lambda = value;
     if (piece.direction * (value - y) < -1e-15 * (1.0 + std::fabs(y))) return false;
     // curvature in log x_1 and the slopes of the other unknowns, by central differences of d/dm
     edge.x = at;
-    equation_.evaluate<1>(at.data(), state_);
+    evaluate(at);
     edge.ratio.assign(n_, {1.0, 0.0});
-    const Complex first = equation_.use(0).r * state_.growth[0];
+    const Complex first = equation_.use(0).r * state_.growth[0][0];
     for (std::size_t l = 1; l < n_; ++l)
-      edge.ratio[l] = (equation_.use(l).r * state_.growth[l]) / first;
+      edge.ratio[l] = (equation_.use(l).r * state_.growth[l][0]) / first;
     double plus, minus;
     const double eps = 1e-3 * scale;
     x = at, x[0] = on_axis(at[0].re * std::exp(eps));
@@ -377,7 +399,8 @@ class CurveMarch {
   const SpectralEquation& equation_;
   const std::size_t n_;
   SpectralState<1> state_;
-  std::vector<Complex> move_, next_;
+  std::vector<Lanes<1>> at_, move_;
+  std::vector<Complex> next_;
 };
 
 }  // namespace meanfree

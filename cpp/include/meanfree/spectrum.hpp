@@ -126,7 +126,9 @@ class Spectrum {
     const double x = law.off_nodes(std::exp(y - equation_.constant()));
     if (x < 1e-100) return outside(y);
     const Complex at{x, 1e-140 * x};
-    const double survival = std::min(1.0, std::max(0.0, law.log_integral(at).im / pi));
+    double angle;
+    law.log_integral<1>({{at.re}, {at.im}}, &angle);
+    const double survival = std::min(1.0, std::max(0.0, angle / pi));
     return {std::log(std::max(0.0, -law(at).m.im) / pi), 1.0 - survival, survival, 0.0};
   }
 
@@ -136,8 +138,8 @@ class Spectrum {
     return curve_.pieces[bulk.first_piece];
   }
 
-  /// x_l from the cubic between the two nodes around y.
-  void start(double y, int lane, Complex* x) const {
+  /// log x_l from the cubic between the two nodes around y.
+  void start(double y, int lane, Lanes<n_lanes>* x) const {
     const CurvePiece& piece = piece_at(*bulk_at(y), y);
     const double v = piece.variable(y);
     const auto after =
@@ -151,63 +153,67 @@ class Spectrum {
           a.u[l] + s * (left + s * ((chord - left) + (s - 1.0) * (left + right - 2.0 * chord)));
       u.im = std::max(u.im, 0.1 * std::min(a.u[l].im, b.u[l].im));
       u.im = std::min(u.im, pi - 0.1 * (pi - std::max(a.u[l].im, b.u[l].im)));
-      x[l * n_lanes + lane] = exp(u);
+      x[l].set(lane, u);
     }
   }
 
   void solve(const double* y, int n, const int* lane, SpectralPoint* out) {
     const std::size_t n_laws = equation_.n_laws();
-    x_.resize(n_laws * n_lanes), next_.resize(n_laws * n_lanes), move_.resize(n_laws * n_lanes);
-    Complex target[n_lanes];
-    for (int i = 0; i < n_lanes; ++i) target[i] = {y[i < n ? i : 0], 0.0};
-    for (int i = 0; i < n_lanes; ++i) {
-      if (i < n)
-        start(y[i], i, x_.data());
-      else
-        for (std::size_t l = 0; l < n_laws; ++l) x_[l * n_lanes + i] = x_[l * n_lanes];
-    }
+    x_.resize(n_laws), move_.resize(n_laws), next_.resize(n_laws);
+    Lanes<n_lanes> target, dm;
+    for (int i = 0; i < n_lanes; ++i) target.set(i, {y[i < n ? i : 0], 0.0});
+    for (int i = 0; i < n; ++i) start(y[i], i, x_.data());
+    for (std::size_t l = 0; l < n_laws; ++l)
+      for (int i = n; i < n_lanes; ++i) x_[l].set(i, x_[l][0]);
+    for (Lanes<n_lanes>& x : x_) fill<n_lanes>(x, [&](int i) { return exp(x[i]); });
     bool done[n_lanes] = {};
     Complex m[n_lanes];
     int left = n;
     for (int step = 1; step <= 12 && left > 0; ++step) {
       equation_.evaluate<n_lanes>(x_.data(), state_);
-      equation_.step<n_lanes>(state_, target, move_.data());
+      equation_.step<n_lanes>(state_, target, move_.data(), dm);
+      double longest[n_lanes] = {}, lowest[n_lanes], highest[n_lanes];
+      for (int i = 0; i < n_lanes; ++i) lowest[i] = highest[i] = 1.0;
+      for (std::size_t l = 0; l < n_laws; ++l) {
+        const Lanes<n_lanes>&x = x_[l], &move = move_[l];
+        Lanes<n_lanes>& next = next_[l];
+        fill<n_lanes>(next, [&](int i) { return advanced(x[i], move[i]); });
+        for (int i = 0; i < n_lanes; ++i) {
+          longest[i] = std::max(longest[i], size(move[i]));
+          lowest[i] = std::min(lowest[i], x.im[i] / (std::fabs(x.re[i]) + x.im[i]));
+          highest[i] = std::min(highest[i], next.im[i]);
+        }
+      }
       for (int i = 0; i < n; ++i) {
         if (done[i]) continue;
-        double size_of_move = 0.0, lowest = 1.0;
-        bool inside = true;
-        for (std::size_t l = 0; l < n_laws; ++l) {
-          const std::size_t k = l * n_lanes + i;
-          size_of_move = std::max(size_of_move, size(move_[k]));
-          lowest = std::min(lowest, height(x_[k]));
-          next_[k] = advanced(x_[k], move_[k]);
-          inside = inside && next_[k].im > 0.0;
-        }
-        if (!(size_of_move < 1.0)) inside = false;
-        if (!inside) {  // to be found by continuation
+        if (!(longest[i] < 1.0 && highest[i] > 0.0)) {  // to be found by continuation
           done[i] = true;
           --left;
           m[i] = {0.0, 1.0};
           continue;
         }
         const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
-                             size(state_.growth[i] / state_.slope[i]);
-        for (std::size_t l = 0; l < n_laws; ++l) x_[l * n_lanes + i] = next_[l * n_lanes + i];
-        if (size_of_move <= std::max(1e-8 * lowest, noise)) {
+                             size(state_.growth[0][i] / state_.slope[i]);
+        for (std::size_t l = 0; l < n_laws; ++l) x_[l].set(i, next_[l][i]);
+        if (longest[i] <= std::max(1e-8 * lowest[i], noise)) {
           done[i] = true;
           --left;
-          m[i] = state_.m[i] + (1.0 / equation_.use(0).r) * (move_[i] / state_.growth[i]);
+          m[i] = state_.m[i] + dm[i];
           out[lane[i]].steps = step;
         }
       }
     }
     equation_.evaluate<n_lanes>(x_.data(), state_);
+    double survival[n_lanes];
+    equation_.survival<n_lanes>(x_.data(), state_, target, survival);
+    double log_density[n_lanes];
+    for (int i = 0; i < n_lanes; ++i) log_density[i] = special::log(-m[i].im / pi);
     for (int i = 0; i < n; ++i) {
       SpectralPoint& point = out[lane[i]];
       const double error = size(state_.value[i] - target[i]);
       if (done[i] && m[i].im < 0.0 && error <= 1e-9 * (1.0 + std::fabs(y[i]))) {
-        point.log_density = std::log(-m[i].im / pi);
-        point.survival = equation_.survival<n_lanes>(x_.data(), state_, i, y[i]);
+        point.log_density = log_density[i];
+        point.survival = survival[i];
       } else {
         continue_to(y[i], point);
       }
@@ -231,10 +237,9 @@ class Spectrum {
       point = {-infinity, 0.0, low ? bulk.survival_low : bulk.survival_high, 0.0};
       return;
     }
-    SpectralState<1> state;
-    equation_.evaluate<1>(x.data(), state);
-    point.log_density = std::log(-state.m[0].im / pi);
-    point.survival = equation_.survival<1>(x.data(), state, 0, y);
+    const CurveNode node = march.node_at(y, x);
+    point.log_density = std::log(node.density);
+    point.survival = node.survival;
     point.steps = static_cast<double>(march.steps);
   }
 
@@ -273,7 +278,7 @@ class Spectrum {
   const SpectralCurve& curve_;
   const std::vector<SpectralAtom>& atoms_;
   SpectralState<n_lanes> state_;
-  std::vector<Complex> x_, next_, move_;
+  std::vector<Lanes<n_lanes>> x_, next_, move_;
 };
 
 }  // namespace meanfree
