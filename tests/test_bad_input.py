@@ -15,6 +15,7 @@ import meanfree as mf
 from meanfree.activations import NAMES
 
 NETWORK = mf.Ensemble("tanh", 1.5, 0.3)
+SPECTRUM = mf.universal_spectrum("smooth", 0.5)
 
 # name -> (call with the argument, a value that fits), for every number in the public functions
 ARGUMENTS = {
@@ -45,6 +46,15 @@ ARGUMENTS = {
     "sigma_b of critical": (lambda v: mf.critical("erf", v), 0.5),
     "q of simulate_propagation": (lambda v: mf.simulate_propagation(NETWORK, 5, 2, q=v), 0.5),
     "c of simulate_propagation": (lambda v: mf.simulate_propagation(NETWORK, 5, 2, c=v), 0.5),
+    "q of jacobian_spectrum": (lambda v: mf.jacobian_spectrum(NETWORK, 1, q=v).mean, 0.5),
+    "epsilon": (SPECTRUM.fraction_within, 0.5),
+    "relative_variance": (lambda v: mf.universal_spectrum("smooth", v).mean, 0.5),
+    "relative_variance of tune_critical": (
+        lambda v: mf.tune_critical("tanh", 2, relative_variance=v),
+        0.5,
+    ),
+    "strength": (lambda v: mf.residual_spectrum(v).mean, 0.5),
+    "p": (SPECTRUM.quantile, 0.5),
 }
 COUNTS = {
     "depth": lambda v: mf.propagate(NETWORK, v),
@@ -52,6 +62,9 @@ COUNTS = {
     "width": lambda v: mf.simulate_propagation(NETWORK, v, 2),
     "depth of simulate_propagation": lambda v: mf.simulate_propagation(NETWORK, 5, v),
     "n_samples": lambda v: mf.simulate_propagation(NETWORK, 5, 2, n_samples=v),
+    "depth of jacobian_spectrum": lambda v: mf.jacobian_spectrum(NETWORK, v),
+    "depth of tune_critical": lambda v: mf.tune_critical("tanh", v),
+    "k": SPECTRUM.moment,
     "seed": lambda v: mf.simulate_propagation(NETWORK, 5, 2, seed=v),
     "n_threads": lambda v: mf.length_map(NETWORK, 1.0, n_threads=v),
     "n_threads of phase_diagram": lambda v: mf.phase_diagram("erf", 1.0, 0.3, n_threads=v),
@@ -63,6 +76,9 @@ SCALAR_ONLY = {"sigma_w", "sigma_b", "keep", "alpha", "keep of phase_diagram"} |
     "sigma_b of critical",
     "q of simulate_propagation",
     "c of simulate_propagation",
+    "relative_variance",
+    "relative_variance of tune_critical",
+    "strength",
 }
 NOT_NUMBERS = [
     "0.5",
@@ -157,7 +173,8 @@ def test_argument_is_left_as_it_was(argument):
         assert not np.any(part == 77.0)
 
 
-EMPTY = sorted(set(ARGUMENTS) - SCALAR_ONLY - {"q of propagate", "q of propagate_gradient"})
+PER_LAYER = {"q of propagate", "q of propagate_gradient", "q of jacobian_spectrum"}
+EMPTY = sorted(set(ARGUMENTS) - SCALAR_ONLY - PER_LAYER)
 
 
 @pytest.mark.parametrize("argument", EMPTY)

@@ -43,7 +43,8 @@ def chapters(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["report"], ["audit"], ["critical"], ["phase"], ["build-info"]]
+    "command",
+    [[], ["report"], ["audit"], ["critical"], ["phase"], ["spectrum"], ["build-info"]],
 )
 def test_every_command_has_help(command, capsys):
     code, out, _ = run(capsys, *command, "--help")

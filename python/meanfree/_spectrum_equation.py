@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Equation: TypeAlias = tuple[list[Law], Array, Array, Array]
 
 _NO_MASS = 1e-13  # rounding of masses
+_ROUNDING = 1e-10  # of a derivative by differences
 _SAME = 1e-14  # lengths that differ by less, relatively, have the same law
 
 
@@ -74,9 +75,8 @@ def depends_on_length(phi: Activation) -> bool:
         return not (straight or (phi.name in {"elu", "shifted_relu"} and value == 0.0))
     if any(phi.kinks):
         return True
-    small, large = (_core.slope_law(phi.core, q)[0] for q in (1e-2, 1e2))
-    straight = abs(small[1].sum() - 1.0) < _NO_MASS and small.shape == large.shape
-    return not (straight and np.allclose(small, large, rtol=1e-12, atol=1e-12))
+    sides = phi.derivative(np.outer([-1.0, 1.0], np.geomspace(1e-2, 10.0, 24)))
+    return bool((np.ptp(sides, axis=1) > _ROUNDING * np.maximum(1.0, np.abs(sides[:, 0]))).any())
 
 
 def equation_of(layers: Layers) -> Equation:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[np.float64]
 
-_SCAN = np.geomspace(1e-12, 1e8, 241)
+_SCAN = np.geomspace(1e-12, 1e4, 161)  # no fixed point further out is of any use
 _VARIANCE = Range("finite and > 0", 0.0, open_low=True)
 _CONSTANT = 1e-12  # up to here the scanned spread counts as the same for every length
 
@@ -66,7 +66,7 @@ def tune_critical(
     phi = as_activation(activation)
     depth = size("depth", depth)
     wanted = real("relative_variance", relative_variance, _VARIANCE)
-    spreads = np.array([_spread(phi, q) for q in _SCAN])
+    spreads = np.array([_spread(phi, float(q)) for q in _SCAN])
     lowest, highest = float(spreads.min()), float(spreads.max())
     if highest - lowest <= _CONSTANT * max(1.0, highest):
         if abs(depth * highest - wanted) <= 1e-9 * wanted:
@@ -107,12 +107,9 @@ def _solve(phi: Activation, wanted: float, low: float, high: float) -> float:
 
     def excess(log_q: float) -> float:
         spread = _spread(phi, float(np.exp(log_q)))
-        return float(np.log(spread / wanted)) if spread > 0.0 else -np.inf
+        return float(np.clip(np.log(spread / wanted), -700.0, 700.0)) if spread > 0.0 else -700.0
 
-    def bounded(log_q: float) -> float:
-        return max(excess(log_q), -700.0)
-
-    root = brentq(bounded, np.log(low), np.log(high), xtol=1e-15, rtol=1e-15)
+    root = brentq(excess, np.log(low), np.log(high), xtol=1e-15, rtol=1e-15)
     return float(np.exp(root))
 
 
@@ -120,11 +117,13 @@ def _spread(phi: Activation, q: float) -> float:
     """Return var(t) / (E t)**2 of t = phi'(sqrt(q) z)**2."""
     law = _core.slope_law(phi.core, q)
     places, masses = law[0]
-    if masses.sum() > 1.0 - 1e-13:  # atoms only: by pairs, free of cancellation
+    if (
+        masses.sum() > 1.0 - 1e-13 and places.max() > 0.0
+    ):  # atoms only: by pairs, free of cancellation
         gaps = np.square(np.subtract.outer(places, places))
         return float(0.5 * masses @ gaps @ masses / (masses @ places) ** 2)
     first, second = _core.slope_law_moments(law, 2)
-    spread = float(second / first**2 - 1.0)
+    spread = float(second / first**2 - 1.0) if first > 0.0 else np.inf
     if spread < 1e-3 and not phi.kinks:  # all but constant, so smooth at this step
         step = 0.25
         z = step * np.arange(-36, 37)
