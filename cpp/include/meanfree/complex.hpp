@@ -84,6 +84,23 @@ MEANFREE_INLINE double log_abs(Complex z) {
 /// Principal logarithm.
 MEANFREE_INLINE Complex log(Complex z) { return {log_abs(z), arg(z)}; }
 
+/// log(1 + z), given 1 + z too: it keeps the digits of a small z.
+MEANFREE_INLINE Complex log_one_plus(Complex z, Complex one) {
+  std::uint64_t exponent;
+  const double scale = detail::unit_scale(one, exponent);
+  const double a = one.re * scale, b = one.im * scale;
+  const double k =
+      special::detail::from_bits((exponent >> 52) | 0x4330000000000000) - (0x1p52 + 1023.0);
+  const double square = norm(z), extra = z.re + z.re + square, near = 1.0 + extra;
+  const bool small = square < 0.25;
+  const double y = small ? near : a * a + b * b;
+  const double big = 1.0 - (near - extra), little = extra - (near - 1.0);
+  const double lost = extra > 1.0 ? big : little;
+  const double correction = small ? lost / y : 0.0;
+  const double half_log = 0.5 * special::detail::log_normal(y, 0.0, correction);
+  return {special::detail::fma(small ? 0.0 : k, 0.6931471805599453, half_log), arg(one)};
+}
+
 /// exp(z) for |Im z| <= special::largest_angle.
 MEANFREE_INLINE Complex exp(Complex z) {
   const double r = special::exp(z.re);

@@ -19,10 +19,10 @@
 
 namespace meanfree {
 
-/// m, 1 + m and m' at n points.
+/// m, 1 + m, m' and E[t^2 / (x - t)] = x m - E t at n points.
 template <int n>
 struct LawValues {
-  Lanes<n> m, one_plus_m, slope;
+  Lanes<n> m, one_plus_m, slope, second;
 };
 struct LawValue {
   Complex m, one_plus_m, slope;
@@ -148,26 +148,30 @@ class SlopeLaw {
   /// m, 1 + m, m' at n points.
   template <int n>
   void evaluate(const Lanes<n>& x, LawValues<n>& out) const {
-    double a_re[n] = {}, a_im[n] = {}, b_re[n] = {}, b_im[n] = {}, d_re[n] = {}, d_im[n] = {};
+    double a_re[n] = {}, a_im[n] = {}, b_re[n] = {}, b_im[n] = {}, d_re[n] = {}, d_im[n] = {},
+           c_re[n] = {}, c_im[n] = {};
     for (std::size_t j = 0; j < t_.size(); ++j) {
-      const double t = t_[j], w = w_[j], wt = w * t;
+      const double t = t_[j], w = w_[j], wt = w * t, wtt = wt * t;
       for (int l = 0; l < n; ++l) {
         const double dx = x.re[l] - t, dy = x.im[l];
         const double f = 1.0 / (dx * dx + dy * dy), u = dx * f, v = -dy * f;
         a_re[l] += w * u, a_im[l] += w * v;
         b_re[l] += wt * u, b_im[l] += wt * v;
+        c_re[l] += wtt * u, c_im[l] += wtt * v;
         d_re[l] += wt * (u * u - v * v), d_im[l] += 2.0 * wt * (u * v);
       }
     }
     fill<n>(out.one_plus_m, [&](int l) { return at_zero_ + x[l] * Complex{a_re[l], a_im[l]}; });
     fill<n>(out.m, [&](int l) { return Complex{b_re[l], b_im[l]}; });
     fill<n>(out.slope, [&](int l) { return Complex{-d_re[l], -d_im[l]}; });
+    fill<n>(out.second, [&](int l) { return Complex{c_re[l], c_im[l]}; });
     if (has_panels()) {
       for (int l = 0; l < n; ++l) {
         const LawValue poles = pole_terms(x[l]);
         out.m.set(l, out.m[l] + poles.m);
         out.one_plus_m.set(l, out.one_plus_m[l] + poles.m);
         out.slope.set(l, out.slope[l] + poles.slope);
+        out.second.set(l, out.second[l] + x[l] * poles.m);
       }
     }
   }

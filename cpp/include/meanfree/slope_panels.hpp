@@ -168,6 +168,7 @@ class SlopePanelBuilder {
         if (!std::isfinite(slope))
           throw NotConverged("phi'(" + std::to_string(x_[k * panel_order + j]) + ") is not finite");
         open_[k].slope[j] = slope;
+        steepest_ = std::max(steepest_, std::fabs(slope));
       }
   }
 
@@ -195,7 +196,8 @@ class SlopePanelBuilder {
     const double rounding = 4e-16 * (rest + std::fabs(c[1]) + 2.0 * std::fabs(c[2])) *
                             std::max(std::fabs(panel.from), std::fabs(panel.to)) / half;
     const bool noisy = panel.tail > 0.0 && tail > 0.1 * panel.tail && tail < 1e-5 * largest;
-    const double tolerance = std::max({1e-14 * largest * slack, 1e-14 * smallest_slope, rounding});
+    const double known = phi_.user_defined ? 1e-12 * steepest_ : 1e-14 * smallest_slope;
+    const double tolerance = std::max({1e-14 * largest * slack, known, rounding});
     panel.tail = tail;
     if ((tail > tolerance && !noisy) || tail_g > 1e-14) return false;
     // roots of s^2 = x are looked for from those of the quadratic part
@@ -252,6 +254,7 @@ class SlopePanelBuilder {
 
   const Activation& phi_;
   const double root_;
+  double steepest_ = 0.0;
   std::vector<SlopePanel> open_, done_;
   std::vector<double> x_, y_;
 };

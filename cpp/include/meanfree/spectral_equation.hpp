@@ -65,6 +65,7 @@ class SpectralEquation {
     for (std::size_t l = 0; l < uses_.size() && unit_law_ < 0; ++l)
       if (uses_[l].r == 1.0) unit_law_ = static_cast<int>(l);
     log_mean_ = constant_;
+    // log lambda = log_mean + power log m + logarithms of what tends to 1 as m tends to 0
     for (const LogTerm& term : terms_) {
       log_mean_ += term.c * std::log(term.a == 0.0 ? term.rho : term.a);
       if (term.a == 0.0) power_ += term.c;
@@ -122,7 +123,7 @@ class SpectralEquation {
       state.one_plus_m = state.law[unit_law_].one_plus_m;
     else
       fill<n>(state.one_plus_m, [&](int i) { return 1.0 + m[i]; });
-    fill<n>(value, [&](int) { return Complex{constant_, 0.0}; });
+    fill<n>(value, [&](int i) { return log_mean_ + power_ * log(m[i]); });
     fill<n>(slope, [&](int) { return Complex{}; });
     fill<n>(state.excess, [&](int) { return Complex{}; });
     for (std::size_t l = 0; l < size; ++l) {
@@ -131,7 +132,13 @@ class SpectralEquation {
       const Lanes<n>& y = x[l];
       Lanes<n>& growth = state.growth[l];
       fill<n>(growth, [&](int i) { return inverse(y[i] * law.slope[i]); });
-      fill<n>(value, [&](int i) { return value[i] + use.n * log(y[i]); });
+      // log(x_l M_l / E t), which keeps its digits where M_l is small
+      const double over_mean = 1.0 / laws_[l].mean();
+      if (use.n != 0.0)
+        fill<n>(value, [&](int i) {
+          return value[i] + use.n * log_one_plus(over_mean * law.second[i],
+                                                 over_mean * (y[i] * law.m[i]));
+        });
       fill<n>(slope, [&](int i) { return slope[i] + (use.n * use.r) * growth[i]; });
       if (l == 0) {
         fill<n>(state.error[0], [&](int) { return Complex{}; });
@@ -139,13 +146,22 @@ class SpectralEquation {
         Lanes<n>& error = state.error[l];
         fill<n>(error, [&](int i) { return law.m[i] - use.r * m[i]; });
         fill<n>(state.excess,
-                [&](int i) { return state.excess[i] + use.n * (error[i] * growth[i]); });
+                [&](int i) {
+                  return state.excess[i] + use.n * (error[i] * (growth[i] + inverse(law.m[i])));
+                });
       }
     }
     for (const LogTerm& term : terms_) {
       Lanes<n> u;
       argument<n>(term, state, u);
-      fill<n>(value, [&](int i) { return value[i] + term.c * log(u[i]); });
+      if (term.a != 0.0) {
+        const double ratio = term.rho / term.a, over_a = 1.0 / term.a;
+        const Lanes<n>& z = term.law > 0 ? state.law[term.law].m : m;
+        const double factor = term.law > 0 ? 1.0 : ratio;
+        fill<n>(value, [&](int i) {
+          return value[i] + term.c * log_one_plus(factor * z[i], over_a * u[i]);
+        });
+      }
       fill<n>(slope, [&](int i) { return slope[i] + (term.c * term.rho) * inverse(u[i]); });
     }
     if (linear_ != 0.0 || fractional_ != 0.0) {
