@@ -133,7 +133,7 @@ def test_singular_values_are_square_roots():
     np.testing.assert_allclose(SMOOTH.singular_cdf(s), SMOOTH.cdf(s**2), rtol=1e-13)
     # the square root of lambda**-0.5 is finite at 0
     linear = mf.jacobian_spectrum(mf.Ensemble("linear", 1.0), 1)
-    assert linear.singular_density(0.0) == pytest.approx(1 / np.pi, rel=1e-9)
+    assert linear.singular_density(0.0) == pytest.approx(2 / np.pi, rel=1e-9)
     assert SPECTRUM.singular_density(0.0) == pytest.approx(
         SPECTRUM.singular_density(1e-150), rel=1e-6
     )

@@ -14,8 +14,10 @@ Im x_l > 0 all logarithms are principal.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf, log
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -81,26 +83,27 @@ def depends_on_length(phi: Activation) -> bool:
 
 def equation_of(layers: Layers) -> Equation:
     """Build the equation in the form that the core takes."""
-    widths = np.asarray(layers.widths, dtype=np.float64)
-    r = widths[-1] / widths
-    terms: dict[tuple[float, float], float] = {(0.0, 1.0): layers.depth - 1.0, (1.0, r[0]): 1.0}
-    constant = layers.depth * layers.log_gain - np.log(r[0]) + float(np.log(r[:-1]).sum())
+    widths, last = layers.widths, layers.widths[-1]
+    inner = Counter(widths[:-1])
+    r_0 = last / widths[0]
+    constant = layers.depth * layers.log_gain - log(r_0)
+    constant += sum(n * log(last / width) for width, n in inner.items() if width != last)
+    terms: dict[tuple[float, float], float] = {(0.0, 1.0): layers.depth - 1.0, (1.0, r_0): 1.0}
     if layers.orthogonal:
-        for key in np.minimum(r[:-1], r[1:]):
-            terms[1.0, key] = terms.get((1.0, key), 0.0) - 1.0
-    counts: dict[tuple[int, float], int] = {}
-    for law, ratio in zip(layers.law_of_layer, r[1:], strict=True):
-        counts[law, ratio] = counts.get((law, ratio), 0) + 1
+        for width, n in Counter(map(max, widths[:-1], widths[1:])).items():
+            key = (1.0, last / width)
+            terms[key] = terms.get(key, 0.0) - n
+    uses = Counter(zip(layers.law_of_layer, widths[1:], strict=True))
 
-    def first(use: tuple[int, float]) -> tuple[float, int]:
+    def first(use: tuple[int, int]) -> tuple[float, int]:
         # its x is the unknown: that of the factor of lowest rank, so that it vanishes with lambda
-        return (_rank(layers.laws[use[0]]) / use[1], -counts[use])
+        return (_rank(layers.laws[use[0]]) * use[1], -uses[use])
 
-    order = sorted(counts, key=first)
+    order = sorted(uses, key=first) if len(uses) > 1 else list(uses)
     rows = [(c, a, rho) for (a, rho), c in terms.items() if c != 0.0]
     return (
         [layers.laws[law] for law, _ in order],
-        np.array([(counts[use], use[1]) for use in order], dtype=np.float64),
+        np.array([(uses[use], last / use[1]) for use in order], dtype=np.float64),
         np.array(rows, dtype=np.float64).reshape(-1, 3),
         np.array([constant, 0.0, 0.0]),
     )
@@ -115,16 +118,13 @@ def atoms_of(layers: Layers) -> Array:
     """
     widths = layers.widths
     size = float(widths[-1])
-    ranks = [float(widths[0])]
-    ranks += [
-        _rank(layers.laws[law]) * width
-        for law, width in zip(layers.law_of_layer, widths[1:], strict=True)
-    ]
-    found = [(-np.inf, 1.0 - min(ranks) / size)]
+    uses = set(zip(layers.law_of_layer, widths[1:], strict=True))
+    rank = min(_rank(layers.laws[law]) * width for law, width in uses)
+    found = [(-inf, 1.0 - min(rank, float(widths[0])) / size)]
     if layers.orthogonal:
         found += _atoms_elsewhere(layers)
     kept = sorted((at, mass) for at, mass in found if mass > _NO_MASS)
-    return np.array(kept, dtype=np.float64).reshape(-1, 2).T.copy()
+    return np.array([[at for at, _ in kept], [mass for _, mass in kept]], dtype=np.float64)
 
 
 def _atoms_elsewhere(layers: Layers) -> list[tuple[float, float]]:
@@ -160,5 +160,6 @@ def _choices(places: Array, masses: Array, whole: bool) -> list[tuple[float, flo
 
 def _rank(law: Law) -> float:
     """Return the mass of a law outside 0."""
-    places, masses = law[0]
-    return 1.0 - float(masses[places == 0.0].sum())
+    places, masses = law[0].tolist()
+    at_zero = [mass for t, mass in zip(places, masses, strict=True) if t == 0.0]
+    return 1.0 - float(sum(at_zero))

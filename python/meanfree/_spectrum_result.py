@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import exp
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Equation: TypeAlias = tuple[list[Law], Array, Array, Array]
 
 _LN_10 = float(np.log(10.0))
-_SNAP = 8.0 * np.finfo(np.float64).eps  # of log lambda to that of an atom
+_SNAP = 8.0 * np.finfo(np.float64).eps  # of log lambda to that of an atom or edge
 _LARGEST_MOMENT = 1000
 
 
@@ -117,7 +118,7 @@ class JacobianSpectrum:
     def edges(self) -> tuple[float, float]:
         """Lower and upper edge of the bulk; equal for a pure atom. inf or 0 beyond doubles."""
         low, high = self.log_edges
-        return _exp(low), _exp(high)
+        return exponential(low), exponential(high)
 
     @property
     def log_maximum(self) -> float:
@@ -127,7 +128,7 @@ class JacobianSpectrum:
     @property
     def maximum(self) -> float:
         """Largest lambda, atoms included; inf or 0 beyond doubles."""
-        return _exp(self.log_maximum)
+        return exponential(self.log_maximum)
 
     @property
     def log_mean(self) -> float:
@@ -137,7 +138,7 @@ class JacobianSpectrum:
     @property
     def mean(self) -> float:
         """Mean of lambda: the mean squared singular value. inf or 0 beyond doubles."""
-        return _exp(self.log_mean)
+        return exponential(self.log_mean)
 
     @cached_property
     def relative_variance(self) -> float:
@@ -154,12 +155,12 @@ class JacobianSpectrum:
     def variance(self) -> float:
         """Variance of lambda; inf or 0 beyond doubles."""
         if self.relative_variance > 0.0:
-            return _exp(2.0 * self.log_mean + float(np.log(self.relative_variance)))
+            return exponential(2.0 * self.log_mean + float(np.log(self.relative_variance)))
         return 0.0
 
     def moment(self, k: int) -> float:
         """Return the mean of ``lambda**k``, k in [0, 1000]; inf or 0 beyond doubles."""
-        return _exp(self.log_moment(k))
+        return exponential(self.log_moment(k))
 
     def log_moment(self, k: int) -> float:
         """Return the logarithm of the mean of ``lambda**k``, k in [0, 1000]."""
@@ -352,9 +353,8 @@ class JacobianSpectrum:
         return result
 
     def _snapped(self, log_lam: Array) -> Array:
-        """Move points that rounding has put beside an atom onto it."""
-        for atom in self.atoms:
-            at = atom.log_location
+        """Move points that rounding has put beside an atom or an edge onto it."""
+        for at in (*(atom.log_location for atom in self.atoms), *self.log_edges):
             if np.isfinite(at):
                 near = np.abs(log_lam - at) <= _SNAP * max(1.0, abs(at))
                 log_lam = np.where(near, at, log_lam)
@@ -367,7 +367,7 @@ class JacobianSpectrum:
         far = np.array([-1000.0, -1200.0])
         values = self._values(far, 1, False)[0] - 0.5 * far  # of log(2 s rho) without log 2
         if abs(values[0] - values[1]) < 1e-6:
-            return 2.0 * _exp(float(values[1]))
+            return 2.0 * exponential(float(values[1]))
         return np.inf if values[1] > values[0] else 0.0
 
     @cached_property
@@ -403,13 +403,16 @@ def _log(values: Array) -> Array:
     return logarithms
 
 
-def _exp(logarithm: float) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.exp(logarithm))
+def exponential(logarithm: float) -> float:
+    """Return exp(logarithm); inf or 0 beyond doubles."""
+    try:
+        return exp(logarithm)
+    except OverflowError:
+        return np.inf
 
 
 def _text(logarithm: float) -> str:
     """Write a number given by its logarithm, also one beyond doubles."""
     if abs(logarithm) < 600.0 or np.isinf(logarithm):
-        return f"{_exp(logarithm):.6g}"
+        return f"{exponential(logarithm):.6g}"
     return f"10**{logarithm / _LN_10:.6g}"

@@ -11,7 +11,12 @@ from meanfree._check import LENGTH, Range, choice, integer, real, real_array, si
 from meanfree._fixed_point import STATUSES
 from meanfree._propagate import propagate
 from meanfree._spectrum_equation import Layers, atoms_of, depends_on_length, equation_of, laws_of
-from meanfree._spectrum_result import Atom, JacobianSpectrum, SpectrumDiagnostics
+from meanfree._spectrum_result import (
+    Atom,
+    JacobianSpectrum,
+    SpectrumDiagnostics,
+    exponential,
+)
 from meanfree.ensemble import Ensemble, as_ensemble
 
 if TYPE_CHECKING:
@@ -266,10 +271,9 @@ def _pure_atoms(label: str, atoms: Array) -> JacobianSpectrum:
 
 
 def _named(atoms: Array) -> tuple[Atom, ...]:
-    with np.errstate(over="ignore"):
-        places = np.exp(atoms[0])
-    rows = zip(places, atoms[1], atoms[0], strict=True)
-    return tuple(Atom(float(at), float(mass), float(log)) for at, mass, log in rows)
+    logs, masses = atoms.tolist()
+    rows = zip(logs, masses, strict=True)
+    return tuple(Atom(exponential(log), mass, log) for log, mass in rows)
 
 
 def _accepted(ensemble: object) -> Ensemble:
