@@ -7,76 +7,89 @@
 // changes row i, in its own units, by -a_ik tau sum_i' 2^(2 (x_i' - x_k)) a_i'k a_i'.
 #pragma once
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <vector>
+#include <utility>
 
+#include "meanfree/fused.hpp"
 #include "meanfree/parallel.hpp"
 #include "meanfree/reflectors.hpp"
+#include "meanfree/special.hpp"
 
 namespace meanfree {
 namespace detail {
 
-/// 2^n, 0 where that underflows.
+/// 2^n, 0 for n < -1000.
 inline double power_of_two(std::int64_t n) {
-  return n < -1000 ? 0.0 : std::ldexp(1.0, static_cast<int>(n));
+  if (n < -1000) return 0.0;
+  if (n > 1000) return std::ldexp(1.0, static_cast<int>(std::min<std::int64_t>(n, 2000)));
+  return special::detail::from_bits(static_cast<std::uint64_t>(n + 1023) << 52);
 }
 
-/// Reduces a, n x n, and leaves the diagonal and the superdiagonal, row k of both in units of
-/// 2^exponents[k].
 class Bidiagonalization {
  public:
-  void reduce(MatrixView a, const std::int64_t* exponents, double* diagonal, double* above,
-              Pause& pause) {
-    const Index n = a.rows();
-    weights_.resize(n);
-    v_.resize(n);
-    weighted_.resize(n);
-    y_.resize(n);
-    z_.resize(n);
-    u_.resize(n);
-    for (Index k = 0; k < n; ++k) {
-      const Index m = n - k, rest = m - 1;
-      // left: column k
-      for (Index i = 0; i < m; ++i) weights_[i] = power_of_two(exponents[k + i] - exponents[k]);
-      v_.head(m) = a.col(k).tail(m);
-      weighted_.head(m) = v_.head(m).cwiseProduct(weights_.head(m));
-      const double tail = weighted_.segment(1, rest).squaredNorm();
-      double tau = 0.0, beta = v_[0];
+  /// Where the n x n matrix goes before `reduce`; zeros at first.
+  PaddedMatrix& start(Index n) {
+    n_ = n;
+    a_.resize(n, n);
+    for (PaddedVector* v : {&v_, &y_, &z_, &u_, &next_v_, &weighted_, &next_u_, &row_})
+      v->resize(n);
+    return a_;
+  }
+
+  /// Leaves the diagonal and the superdiagonal, row k of both in units of 2^exponents[k].
+  void reduce(const std::int64_t* exponents, double* diagonal, double* above, Pause& pause) {
+    for (Index k = 0; k < n_; ++k) {
+      // a -= v y^T + z u^T of the step before is still to be done; column k first
+      double *column = a_.column(k), *v = next_v_.data(), *w = weighted_.data();
+      for (Index i = k; i < n_; ++i) {
+        v[i] = column[i] - v_[i] * y_[k] - z_[i] * u_[k];
+        w[i] = v[i] * power_of_two(exponents[i] - exponents[k]);
+      }
+      if (k > 0) v[k - 1] = w[k - 1] = 0.0;
+      double tail = 0.0, tau = 0.0, beta = v[k];
+      tail = Eigen::Map<const Eigen::VectorXd>(w + k + 1, n_ - k - 1).squaredNorm();
       if (tail > 0.0) {
-        const double norm = std::sqrt(v_[0] * v_[0] + tail);
-        beta = v_[0] >= 0.0 ? -norm : norm;
-        const double first = v_[0] - beta;
-        v_[0] = weighted_[0] = first;
-        tau = -1.0 / (first * beta);
-        // 2 / |v|^2, |v|^2 = -2 first beta
+        beta = std::copysign(std::sqrt(v[k] * v[k] + tail), -v[k]);
+        v[k] = w[k] = v[k] - beta;
+        tau = -1.0 / (v[k] * beta);  // 2 / |v|^2
+        for (Index i = k + 1; i < n_; ++i) w[i] *= power_of_two(exponents[i] - exponents[k]);
       }
       diagonal[k] = beta;
       above[k] = 0.0;
-      if (rest == 0) return;
-      weighted_.head(m).array() *= weights_.head(m).array();
-      auto trailing = a.bottomRightCorner(m, rest);
-      if (tau != 0.0) {
-        y_.head(rest).noalias() = tau * (trailing.transpose() * weighted_.head(m));
-        trailing.noalias() -= v_.head(m) * y_.head(rest).transpose();
+      if (k + 1 == n_) return;
+      double* y = row_.data();
+      update_and_multiply(a_, k, k + 1, n_, v_.data(), y_.data(), z_.data(), u_.data(), w, y);
+      std::swap(v_, next_v_);
+      // row k after its reflection, and the reflector of the right side
+      double *u = next_u_.data(), *new_y = y_.data();
+      for (Index j = k + 1; j < n_; ++j) {
+        new_y[j] = tau * y[j];
+        u[j] = a_.column(j)[k] - v_[k] * new_y[j];
       }
-      // right: row k
-      u_.head(rest) = a.row(k).tail(rest).transpose();
-      double end;
-      const double factor = reflect_column(u_.data(), rest, end);
-      above[k] = end;
+      const Index rest = n_ - k - 1;
+      const double factor = reflect_column(u + k + 1, rest, above[k]);
+      u[k] = 0.0;
+      if (factor != 0.0) u[k + 1] = 1.0;
+      double* z = z_.data();
       if (factor != 0.0) {
-        u_[0] = 1.0;
-        auto below = a.bottomRightCorner(rest, rest);
-        z_.head(rest).noalias() = factor * (below * u_.head(rest));
-        below.noalias() -= z_.head(rest) * u_.head(rest).transpose();
+        combine_columns(a_, k, k + 1, n_, u, z);
+        const double along = Eigen::Map<const Eigen::VectorXd>(u + k + 1, rest)
+                                 .dot(Eigen::Map<const Eigen::VectorXd>(new_y + k + 1, rest));
+        for (Index i = k; i < n_; ++i) z[i] = factor * (z[i] - v_[i] * along);
+      } else {
+        std::fill(z + k, z + n_, 0.0);
       }
-      if (k % 8 == 0 || m > 500) pause.check();
+      std::swap(u_, next_u_);
+      if (k % 8 == 0 || n_ > 500) pause.check();
     }
   }
 
  private:
-  Eigen::VectorXd weights_, v_, weighted_, y_, z_, u_;
+  Index n_ = 0;
+  PaddedMatrix a_;
+  PaddedVector v_, y_, z_, u_, next_v_, weighted_, next_u_, row_;
 };
 
 }  // namespace detail

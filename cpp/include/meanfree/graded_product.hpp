@@ -22,9 +22,22 @@
 #include "meanfree/parallel.hpp"
 #include "meanfree/quotient_difference.hpp"
 #include "meanfree/reflectors.hpp"
+#include "meanfree/special.hpp"
 
 namespace meanfree {
 namespace detail {
+
+/// exponent_of without its branches: of 0 and of denormal numbers something far below the others.
+MEANFREE_INLINE std::int64_t exponent_bound(double x) {
+  const auto field = static_cast<std::int64_t>(special::detail::bits(x) >> 52 & 0x7ff);
+  return field - 1022 - (field == 0 ? std::int64_t{1} << 40 : 0);
+}
+
+/// 2^n for n in [-1022, 1023]; below that 0, above it the largest.
+MEANFREE_INLINE double clamped_power_of_two(std::int64_t n) {
+  const std::int64_t low = n < -1023 ? -1023 : n, inside = low > 1023 ? 1023 : low;
+  return special::detail::from_bits(static_cast<std::uint64_t>(inside + 1023) << 52);
+}
 
 constexpr double log_of_two = 0.69314718055994530942;
 
@@ -174,10 +187,12 @@ class GradedProduct {
           exponents_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])];
     }
     qr_.decompose(columns, k, pause);
-    const Index size = std::min(k, n);
-    Matrix lower = columns.topLeftCorner(size, k).transpose();
+    PaddedMatrix& lower = bidiagonalization_.start(k);
+    for (Index j = 0; j < k; ++j) {
+      for (Index i = j; i < k; ++i) lower.column(j)[i] = columns(j, i);
+    }
     std::vector<double> diagonal(static_cast<std::size_t>(k)), above(diagonal);
-    bidiagonalization_.reduce(lower, exponents.data(), diagonal.data(), above.data(), pause);
+    bidiagonalization_.reduce(exponents.data(), diagonal.data(), above.data(), pause);
     solver_.solve(diagonal, above, exponents, logs, pause);
   }
 
@@ -193,19 +208,25 @@ class GradedProduct {
 
   /// Take the exponents of the columns of scaled_, those of T, into its rows.
   void scale_rows() {
-    new_exponents_.assign(static_cast<std::size_t>(scaled_.rows()), exponent_of_zero);
+    const Index k = scaled_.rows();
+    new_exponents_.assign(static_cast<std::size_t>(k), exponent_of_zero);
+    std::int64_t* of_row = new_exponents_.data();
     for (Index j = 0; j < scaled_.cols(); ++j) {
       const std::int64_t x = exponents_[static_cast<std::size_t>(j)];
-      for (Index i = 0; i <= std::min(j, scaled_.rows() - 1); ++i) {
-        std::int64_t& most = new_exponents_[static_cast<std::size_t>(i)];
-        if (scaled_(i, j) != 0.0) most = std::max(most, exponent_of(scaled_(i, j)) + x);
+      const double* column = scaled_.data() + j * k;
+      const Index end = std::min(j + 1, k);
+      MEANFREE_INDEPENDENT
+      for (Index i = 0; i < end; ++i) {
+        const std::int64_t e = exponent_bound(column[i]) + x;
+        of_row[i] = e > of_row[i] ? e : of_row[i];
       }
     }
     for (Index j = 0; j < scaled_.cols(); ++j) {
       const std::int64_t x = exponents_[static_cast<std::size_t>(j)];
-      for (Index i = 0; i <= std::min(j, scaled_.rows() - 1); ++i) {
-        scaled_(i, j) = scaled(scaled_(i, j), x - new_exponents_[static_cast<std::size_t>(i)]);
-      }
+      double* column = scaled_.data() + j * k;
+      const Index end = std::min(j + 1, k);
+      MEANFREE_INDEPENDENT
+      for (Index i = 0; i < end; ++i) column[i] *= clamped_power_of_two(x - of_row[i]);
     }
   }
 
@@ -216,35 +237,39 @@ class GradedProduct {
       const Index height = std::min(block, k - i);
       const Index first = upper_ ? i : 0;
       product_.block(i, 0, height, first).setZero();
-      product_.block(i, first, height, n - first).noalias() =
-          scaled_.block(i, i, height, r - i) * b_.block(i, first, r - i, n - first);
-      pause.check();
+      multiplier_.multiply(scaled_.block(i, i, height, r - i), b_.block(i, first, r - i, n - first),
+                           product_.block(i, first, height, n - first), pause);
     }
   }
 
   /// Rows to max |b| in [1/2, 1); rows of zeros go.
   void normalize() {
+    const Index k = rows(), n = b_.cols();
+    factors_.setZero(k);
+    for (Index j = 0; j < n; ++j) factors_ = factors_.cwiseMax(b_.col(j).cwiseAbs());
     Index kept = 0;
-    for (Index i = 0; i < rows(); ++i) {
-      const double largest = b_.row(i).cwiseAbs().maxCoeff();
-      if (largest == 0.0) continue;
-      const std::int64_t e = exponent_of(largest);
-      if (kept != i || e != 0) {
-        b_.row(kept) = b_.row(i) * std::ldexp(1.0, static_cast<int>(-e));
-      }
+    for (Index i = 0; i < k; ++i) {
+      if (factors_[i] == 0.0) continue;
+      const std::int64_t e = exponent_of(factors_[i]);
+      if (kept != i) b_.row(kept) = b_.row(i);
+      factors_[kept] = std::ldexp(1.0, static_cast<int>(-e));
       exponents_[static_cast<std::size_t>(kept)] = exponents_[static_cast<std::size_t>(i)] + e;
       ++kept;
     }
-    if (kept < rows()) {
+    if (kept < k) {
       b_.conservativeResize(kept, Eigen::NoChange);
+      factors_.conservativeResize(kept);
       exponents_.resize(static_cast<std::size_t>(kept));
     }
+    b_.array().colwise() *= factors_.array();
   }
 
   Matrix b_, scaled_, product_, permuted_;
+  Eigen::VectorXd factors_;
   Exponents exponents_, new_exponents_;
   GradedQr graded_;
   bool identity_ = true, upper_ = true;  // B is I, or upper triangular or trapezoidal
+  Product multiplier_;
   QrDecomposition qr_;
   Bidiagonalization bidiagonalization_;
   ScaledBidiagonalSolver solver_;

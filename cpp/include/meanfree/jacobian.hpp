@@ -197,34 +197,16 @@ class RandomJacobian {
     }
     graded_.start(n_);
     for (std::int64_t layer = 0; layer < law_.depth; ++layer) {
-      triangle(sample, layer, pause);
+      const auto stream = [&](Purpose purpose) {
+        return Stream(law_.seed, sample, static_cast<std::uint64_t>(layer), purpose);
+      };
+      work_.setZero(n_, n_);
+      draw_triangle(stream(Purpose::weights), stream(Purpose::lengths), false, n_, work_, values_,
+                    pause);
       graded_.multiply_triangle(work_, pause);
     }
     graded_.log_singular_values(logs, pause);
     for (Index i = 0; i < n_; ++i) logs[i] += scale;
-  }
-
-  /// work_ <- the triangular factor of a Gaussian matrix: chi_n, ..., chi_1 on the diagonal.
-  void triangle(std::uint64_t sample, std::int64_t layer, Pause& pause) {
-    work_.setZero(n_, n_);
-    std::uint64_t first = 0;
-    const Stream stream(law_.seed, sample, static_cast<std::uint64_t>(layer), Purpose::weights);
-    constexpr Index block = 64;
-    for (Index j = 0; j < n_; j += block) {
-      const Index width = std::min(block, n_ - j), height = j + width;
-      const std::int64_t count = (height * width + tile_normals - 1) / tile_normals * tile_normals;
-      draws_.resize(static_cast<std::size_t>(count));
-      draw<tile_normals>(stream, first, count, draws_.data(), box_muller);
-      first += static_cast<std::uint64_t>(count);
-      for (Index c = 0; c < width; ++c) {
-        std::copy_n(draws_.data() + c * height, j + c, &work_(0, j + c));
-      }
-      pause.check();
-    }
-    values_.resize(static_cast<std::size_t>(n_));
-    chi_variables(Stream(law_.seed, sample, static_cast<std::uint64_t>(layer), Purpose::lengths),
-                  n_, values_.data());
-    for (Index i = 0; i < n_; ++i) work_(i, i) = values_[static_cast<std::size_t>(i)];
   }
 
   const Activation& phi_;
@@ -233,7 +215,7 @@ class RandomJacobian {
   const bool linear_;
   RandomLayers layers_;
   Matrix work_, gram_;
-  std::vector<double> values_, draws_;
+  std::vector<double> values_;
   QrDecomposition qr_;
   GradedProduct graded_;
   SymmetricSolver symmetric_;

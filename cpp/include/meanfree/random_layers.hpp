@@ -20,9 +20,11 @@
 #include <vector>
 
 #include "meanfree/activation.hpp"
+#include "meanfree/chi.hpp"
 #include "meanfree/graded_qr.hpp"
 #include "meanfree/haar.hpp"
 #include "meanfree/parallel.hpp"
+#include "meanfree/product.hpp"
 #include "meanfree/random.hpp"
 #include "meanfree/reflectors.hpp"
 
@@ -62,6 +64,7 @@ class RandomLayers {
       : phi_(phi),
         law_(law),
         n_(law.width),
+        padded_((law.width + tile_normals - 1) / tile_normals * tile_normals),
         gain_(law.gain()),
         h_(n_),
         value_(n_),
@@ -169,20 +172,17 @@ class RandomLayers {
   }
 
   void advance_gaussian(std::int64_t layer, Pause& pause) {
-    const Index columns = state.x.size();
     const double b = bias(layer), noise = std::sqrt(gain_ * gain_ * state.rest + b * b);
-    const std::int64_t padded = (n_ + tile_normals - 1) / tile_normals * tile_normals;
     Index k = n_;
     double variance = 0.0;
     if (vanishes_) {  // h first
       variance = gain_ * gain_ * (state.x.squaredNorm() + state.rest) + b * b;
-      draw_normals(layer, Purpose::pre_activations, padded, n_, h_.data());
+      draw_normals(layer, Purpose::pre_activations, padded_, n_, h_.data());
       h_ *= std::sqrt(variance);
       activate(layer, pause);
       k = static_cast<Index>(active_.size());
     }
-    w_.resize(k, columns);
-    draw_normals(layer, Purpose::weights, 0, w_.size(), w_.data());
+    draw_weights(layer, k, pause);
     draw_normals(layer, Purpose::pre_activations, 0, n_, noise_.data());
     trial_.resize(k);
     trial_.noalias() = gain_ * (w_ * state.x);
@@ -198,26 +198,61 @@ class RandomLayers {
       activate(layer, pause);
     }
     pause.check();
-    keep_active(vanishes_, pause);
+    keep_active(layer, vanishes_, pause);
+  }
+
+  /// Rows of W. In layer 0 but for an orthogonal matrix on the right: the column of the input, and
+  /// the triangular factor of the others.
+  void draw_weights(std::int64_t layer, Index k, Pause& pause) {
+    if (layer > 0) {
+      w_.resize(k, state.x.size());
+      draw_normals(layer, Purpose::weights, 0, w_.size(), w_.data());
+      return;
+    }
+    const Index triangle = std::min(k, n_ - 1);
+    w_.setZero(k, 1 + triangle);
+    draw_normals(layer, Purpose::pre_activations, 3 * padded_, k, w_.data());
+    const auto stream = [&](Purpose purpose) {
+      return Stream(law_.seed, sample_, static_cast<std::uint64_t>(layer), purpose);
+    };
+    draw_triangle(stream(Purpose::weights), stream(Purpose::lengths), true, n_ - 1,
+                  w_.rightCols(triangle), draws_, pause);
+    state.x = Eigen::VectorXd(state.x.head(1 + triangle));
   }
 
   /// jacobian <- D W jacobian of the active units, state.x <- their values. `selected`: w_ has
   /// their rows only.
-  void keep_active(bool selected, Pause& pause) {
+  void keep_active(std::int64_t layer, bool selected, Pause& pause) {
     const Index k = static_cast<Index>(active_.size());
     if (!selected && k < n_) {
       for (Index i = 0; i < k; ++i) w_.row(i) = w_.row(active_[static_cast<std::size_t>(i)]);
       w_.conservativeResize(k, Eigen::NoChange);
     }
+    const bool was_triangular = triangular_;
+    triangular_ = layer == 0 && (selected || k == n_);
     if (identity_) {
       jacobian.swap(w_);
     } else {
       product_.resize(k, jacobian.cols());
-      meanfree::detail::multiply(w_, jacobian, product_, pause);
+      multiply_by_jacobian(was_triangular, pause);
       jacobian.swap(product_);
     }
     identity_ = false;
     take_active();
+  }
+
+  /// product_ <- w_ jacobian; that of layer 0 alone has zeros above the diagonal beside its first
+  /// column.
+  void multiply_by_jacobian(bool triangular, Pause& pause) {
+    constexpr Index block = 64;
+    const Index n = jacobian.cols();
+    if (!triangular) return multiplier_.multiply(w_, jacobian, product_, pause);
+    for (Index j = 0; j < n; j += block) {
+      const Index width = std::min(block, n - j), row = std::max<Index>(0, j - 1);
+      const Index height = j == 0 ? jacobian.rows() : jacobian.rows() - row;
+      multiplier_.multiply(w_.rightCols(height), jacobian.block(row, j, height, width),
+                           product_.middleCols(j, width), pause);
+    }
   }
 
   void take_active() {
@@ -273,13 +308,16 @@ class RandomLayers {
   const Activation& phi_;
   const JacobianLaw law_;
   const Index n_;
+  const std::int64_t padded_;
   const double gain_;
-  bool vanishes_ = false, rescales_ = false, identity_ = true;
+  bool triangular_ = false, vanishes_ = false, rescales_ = false, identity_ = true;
   double least_ = 0.0, most_ = 0.0;
   std::uint64_t sample_ = 0;
   Eigen::VectorXd h_, value_, slope_, noise_, trial_;
   std::vector<Index> active_;
+  std::vector<double> draws_;
   Matrix w_, product_;
+  Product multiplier_;
   HaarMatrix haar_;
 };
 

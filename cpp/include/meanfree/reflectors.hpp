@@ -8,34 +8,12 @@
 #include <cstdint>
 
 #include "meanfree/parallel.hpp"
+#include "meanfree/product.hpp"
 
 namespace meanfree {
 namespace detail {
 
-using Matrix = Eigen::MatrixXd;
-using MatrixView = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
-using ConstMatrixView = Eigen::Ref<const Matrix, 0, Eigen::OuterStride<>>;
-using Eigen::Index;
-
 constexpr Index reflector_columns = 32;
-
-/// Columns of a product that take less than 50 ms together.
-inline Index columns_between_checks(Index rows, Index inner) {
-  constexpr double flops = 2e8;
-  const double each = 2.0 * static_cast<double>(rows) * static_cast<double>(inner) + 1.0;
-  return std::max<Index>(16, static_cast<Index>(flops / each) / 16 * 16);
-}
-
-/// c = a b, or c -= a b.
-inline void multiply(const ConstMatrixView& a, const ConstMatrixView& b, MatrixView c,
-                     Pause& pause) {
-  const Index step = columns_between_checks(a.rows(), a.cols());
-  for (Index j = 0; j < b.cols(); j += step) {
-    const Index n = std::min(step, b.cols() - j);
-    c.middleCols(j, n).noalias() = a * b.middleCols(j, n);
-    pause.check();
-  }
-}
 
 /// I - V S V^T for a panel of reflectors; V holds zeros above its diagonal.
 class BlockReflector {
@@ -58,24 +36,20 @@ class BlockReflector {
 
   /// x <- H_k ... H_1 x, or, not reversed, H_1 ... H_k x.
   void apply(const ConstMatrixView& v, MatrixView x, bool reversed, Pause& pause) {
-    const Index step = columns_between_checks(v.rows(), 2 * v.cols());
-    for (Index j = 0; j < x.cols(); j += step) {
-      auto part = x.middleCols(j, std::min(step, x.cols() - j));
-      along_.resize(v.cols(), part.cols());
-      scaled_.resize(v.cols(), part.cols());
-      along_.noalias() = v.transpose() * part;
-      if (reversed) {
-        scaled_.noalias() = s_.transpose() * along_;
-      } else {
-        scaled_.noalias() = s_ * along_;
-      }
-      part.noalias() -= v * scaled_;
-      pause.check();
+    along_.resize(v.cols(), x.cols());
+    scaled_.resize(v.cols(), x.cols());
+    product_.multiply_transposed(v, x, along_, pause);
+    if (reversed) {
+      product_.multiply_transposed(s_, along_, scaled_, pause);
+    } else {
+      product_.multiply(s_, along_, scaled_, pause);
     }
+    product_.subtract(v, scaled_, x, pause);
   }
 
  private:
   Matrix gram_, s_, along_, scaled_;
+  Product product_;
 };
 
 /// Turn column x of length n into the v of a reflector with H x = beta e_1, v_1 = 1; returns tau

@@ -8,6 +8,7 @@
 #include <functional>
 #include <vector>
 
+#include "meanfree/fused.hpp"
 #include "meanfree/parallel.hpp"
 #include "meanfree/quotient_difference.hpp"
 #include "meanfree/reflectors.hpp"
@@ -17,12 +18,17 @@ namespace detail {
 
 class SymmetricSolver {
  public:
-  /// Falling; only the lower triangle of g is read, and destroyed. Values at rounding come out as
-  /// small positive numbers.
-  void eigenvalues(MatrixView g, double* values, Pause& pause) {
-    const Index n = g.rows();
+  /// Falling; of g the lower triangle is read. Values at rounding come out as small positive
+  /// numbers.
+  void eigenvalues(const ConstMatrixView& g, double* values, Pause& pause) {
+    const Index n = n_ = g.rows();
+    g_.resize(n, n);
+    for (PaddedVector* v : {&v_, &w_, &next_v_, &next_w_}) v->resize(n);
+    for (Index j = 0; j < n; ++j) {
+      for (Index i = j; i < n; ++i) g_.column(j)[i] = g_.column(i)[j] = g(i, j);
+    }
     std::vector<double> diagonal(static_cast<std::size_t>(n)), q(diagonal), e(diagonal);
-    tridiagonalize(g, diagonal.data(), e.data(), pause);
+    tridiagonalize(diagonal.data(), e.data(), pause);
     double norm = 0.0;
     for (Index i = 0; i < n; ++i) norm = std::max(norm, std::fabs(diagonal[i]) + std::fabs(e[i]));
     if (norm == 0.0) {
@@ -52,31 +58,38 @@ class SymmetricSolver {
   }
 
  private:
-  void tridiagonalize(MatrixView g, double* diagonal, double* off, Pause& pause) {
-    const Index n = g.rows();
-    v_.resize(n);
-    p_.resize(n);
-    for (Index k = 0; k < n; ++k) {
-      diagonal[k] = g(k, k);
+  void tridiagonalize(double* diagonal, double* off, Pause& pause) {
+    for (Index k = 0; k < n_; ++k) {
+      // g -= v w^T + w v^T of the step before is still to be done; column k first
+      double *column = g_.column(k), *v = next_v_.data(), *w = next_w_.data();
+      for (Index i = k; i < n_; ++i) v[i] = column[i] - v_[i] * w_[k] - w_[i] * v_[k];
+      diagonal[k] = v[k];
       off[k] = 0.0;
-      const Index m = n - k - 1;
+      const Index m = n_ - k - 1;
       if (m == 0) return;
-      auto v = v_.head(m);
-      auto p = p_.head(m);
-      v = g.col(k).tail(m);
-      const double tau = reflect_column(v.data(), m, off[k]);
+      const double tau = reflect_column(v + k + 1, m, off[k]);
+      v[k] = 0.0;
+      if (k > 0) v[k - 1] = 0.0;  // left by the step before the last
       if (tau != 0.0) {
-        v[0] = 1.0;
-        auto rest = g.bottomRightCorner(m, m);
-        p.noalias() = tau * (rest.selfadjointView<Eigen::Lower>() * v);
-        p -= (0.5 * tau * p.dot(v)) * v;
-        rest.selfadjointView<Eigen::Lower>().rankUpdate(v, p, -1.0);
+        v[k + 1] = 1.0;
+      } else {
+        std::fill(v + k + 1, v + n_, 0.0);
       }
-      if (k % 8 == 0 || m > 500) pause.check();
+      update_and_multiply(g_, k + 1, k + 1, n_, v_.data(), w_.data(), w_.data(), v_.data(), v, w);
+      w[k] = 0.0;
+      Eigen::Map<Eigen::VectorXd> p(w + k + 1, m);
+      const Eigen::Map<const Eigen::VectorXd> tail(v + k + 1, m);
+      p *= tau;
+      p -= (0.5 * tau * p.dot(tail)) * tail;
+      std::swap(v_, next_v_);
+      std::swap(w_, next_w_);
+      if (k % 8 == 0 || n_ > 500) pause.check();
     }
   }
 
-  Eigen::VectorXd v_, p_;
+  Index n_ = 0;
+  PaddedMatrix g_;
+  PaddedVector v_, w_, next_v_, next_w_;
   BidiagonalSolver solver_;
 };
 
