@@ -100,6 +100,15 @@ def equation_of(layers: Layers) -> Equation:
         return (_rank(layers.laws[use[0]]) * use[1], -uses[use])
 
     order = sorted(uses, key=first) if len(uses) > 1 else list(uses)
+    for use in order[1:]:
+        scale = _step(layers.laws[use[0]])
+        if scale > 0.0:  # x = scale (p + r m) / (r m)
+            n, ratio = uses[use], last / use[1]
+            constant += n * log(scale / ratio)
+            terms[0.0, 1.0] -= n
+            key = (_rank(layers.laws[use[0]]), ratio)
+            terms[key] = terms.get(key, 0.0) + n
+    order[1:] = [use for use in order[1:] if _step(layers.laws[use[0]]) == 0.0]
     rows = [(c, a, rho) for (a, rho), c in terms.items() if c != 0.0]
     return (
         [layers.laws[law] for law, _ in order],
@@ -129,16 +138,18 @@ def atoms_of(layers: Layers) -> Array:
 
 def _atoms_elsewhere(layers: Layers) -> list[tuple[float, float]]:
     widths = layers.widths
-    left = float(widths[0])
+    left, place = float(widths[0]), layers.depth * layers.log_gain
     for before, after in pairwise(widths):
         left -= max(0, before - after)
+        if after > before:  # the weights have the singular values sigma_w sqrt(after / before)
+            place += log(after / before)
     dimensions: dict[int, float] = {}
     copies: dict[int, int] = {}
     for law, width in zip(layers.law_of_layer, widths[1:], strict=True):
         dimensions[law] = dimensions.get(law, 0.0) + width
         copies[law] = copies.get(law, 0) + 1
     # two layers of one law must choose the same atom: the masses of two are at most 1 in all
-    found = [(layers.depth * layers.log_gain, left)]
+    found = [(place, left)]
     for law, total in dimensions.items():
         places, masses = layers.laws[law][0]
         whole = masses.sum() > 1.0 - _NO_MASS
@@ -156,6 +167,13 @@ def _choices(places: Array, masses: Array, whole: bool) -> list[tuple[float, flo
     rest = masses.sum() - masses if whole else 1.0 - masses
     rows = zip(places, masses, rest, strict=True)
     return [(float(t), float(mass), float(lost)) for t, mass, lost in rows if t > 0.0]
+
+
+def _step(law: Law) -> float:
+    """Return the only place outside 0 of a law of one or two atoms; 0 for another law."""
+    places, masses = law[0].tolist()
+    nonzero = [t for t in places if t > 0.0]
+    return nonzero[0] if len(nonzero) == 1 and sum(masses) > 1.0 - _NO_MASS else 0.0
 
 
 def _rank(law: Law) -> float:
