@@ -31,6 +31,22 @@
 namespace meanfree {
 namespace detail {
 
+/// |R^-1| from two solutions, times |R|; within a small factor.
+inline double condition_estimate(const ConstMatrixView& r) {
+  const Index n = r.rows();
+  Eigen::VectorXd v(n);
+  for (Index i = 0; i < n; ++i) {
+    if (r(i, i) == 0.0) return std::numeric_limits<double>::infinity();
+    v[i] = (i * 7919 % 13) % 2 == 0 ? 1.0 : -1.0;
+  }
+  r.transpose().triangularView<Eigen::Lower>().solveInPlace(v);
+  const double norm = v.norm();
+  v /= norm;
+  r.triangularView<Eigen::Upper>().solveInPlace(v);
+  const double condition = v.norm() * r.norm() / std::sqrt(static_cast<double>(n)) * 2.0;
+  return std::isnan(condition) ? std::numeric_limits<double>::infinity() : condition;
+}
+
 /// One network after another, for one thread.
 class RandomJacobian {
  public:
@@ -130,12 +146,12 @@ class RandomJacobian {
     work_.leftCols(columns) = a;
     work_.col(columns) = layers_.state.x;
     qr_.decompose(work_, columns, pause);
-    const double condition = condition_estimate(work_.topLeftCorner(left, left));
-    if (!always && !(condition <= largest_condition)) return std::log(condition);
+    const double condition = always ? 1.0 : condition_estimate(work_.topLeftCorner(left, left));
+    if (condition > largest_condition) return std::log(condition);
     graded_.multiply_triangle(work_.topLeftCorner(left, columns), pause);
     graded_.scale(layers_.exponent);
     rotate(work_.col(columns), left);
-    return always ? 0.0 : std::log(condition);
+    return std::log(condition);
   }
 
   /// Q^T x: the first k components, and the length of the others.
@@ -171,21 +187,6 @@ class RandomJacobian {
       graded_.scale(layers_.exponent);
       if (layer + 1 == end) rotate(x, graded_.rows());
     }
-  }
-
-  /// |R^-1| from two solutions, times |R|; within a small factor.
-  double condition_estimate(const ConstMatrixView& r) {
-    const Index n = r.rows();
-    Eigen::VectorXd v(n);
-    for (Index i = 0; i < n; ++i) {
-      if (r(i, i) == 0.0) return std::numeric_limits<double>::infinity();
-      v[i] = (i * 7919 % 13) % 2 == 0 ? 1.0 : -1.0;
-    }
-    r.transpose().triangularView<Eigen::Lower>().solveInPlace(v);
-    const double norm = v.norm();
-    v /= norm;
-    r.triangularView<Eigen::Upper>().solveInPlace(v);
-    return v.norm() * r.norm() / std::sqrt(static_cast<double>(n)) * 2.0;
   }
 
   /// T = R_L ... R_1 with fresh triangular factors.
