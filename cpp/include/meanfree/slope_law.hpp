@@ -396,7 +396,10 @@ class SlopeLaw {
         Complex found[2], slope[2], curvature[2];
         const int n = solve(panel, a, found, slope, curvature);
         for (int i = 0; i < n; ++i) {
-          const Complex s = found[i];
+          Complex s = found[i];
+          // on the real axis the side decides, which rounding must not
+          if (std::fabs(a.im) < 1e-100 * std::fabs(a.re) && std::fabs(s.im) < 1e-9)
+            s.im = a.im / slope[i].re;
           const double low = panel.opens ? -2.5 : -1.0 - 1e-6,
                        high = panel.closes ? 2.5 : 1.0 + 1e-6;
           if (s.re < low || s.re > high || std::fabs(s.im) > 3.0) continue;

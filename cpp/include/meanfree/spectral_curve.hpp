@@ -190,6 +190,13 @@ class SpectralCurveBuilder {
     piece.nodes.resize(std::min(piece.nodes.size(), keep + 1));
   }
 
+  static void touch(SpectralBulk& low, SpectralBulk& high) {
+    const double near = 1e-7 * std::min(1.0, std::min(low.high - low.low, high.high - high.low));
+    if (!(std::fabs(low.high - high.low) < near)) return;
+    low.high = high.low = 0.5 * (low.high + high.low);
+    low.survival_high = high.survival_low = 0.5 * (low.survival_high + high.survival_low);
+  }
+
   /// The interval around a seed.
   void add_bulk(double seed, const std::vector<Complex>& x) {
     const double infinity = std::numeric_limits<double>::infinity();
@@ -241,9 +248,21 @@ class SpectralCurveBuilder {
       curve_.pieces.push_back(std::move(up));
     }
     bulk.n_pieces = static_cast<int>(curve_.pieces.size()) - bulk.first_piece;
-    for (const SpectralBulk& other : curve_.bulks)
+    // a march may cross a point of infinite density at which another one stopped
+    curve_.bulks.erase(std::remove_if(curve_.bulks.begin(), curve_.bulks.end(),
+                                      [&](const SpectralBulk& other) {
+                                        const double near = 1e-7 * (other.high - other.low);
+                                        return bulk.low < other.low + near &&
+                                               bulk.high > other.high - near;
+                                      }),
+                       curve_.bulks.end());
+    for (SpectralBulk& other : curve_.bulks) {
+      // two that touch, at a point where the density is infinite, are cut there
+      touch(other, bulk);
+      touch(bulk, other);
       if (bulk.low < other.high && bulk.high > other.low)
         fail("two intervals overlap at log lambda =", seed);
+    }
     curve_.bulks.push_back(bulk);
     std::sort(curve_.bulks.begin(), curve_.bulks.end(),
               [](const SpectralBulk& a, const SpectralBulk& b) { return a.low < b.low; });

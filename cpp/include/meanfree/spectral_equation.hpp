@@ -144,7 +144,13 @@ class SpectralEquation {
         fill<n>(state.error[0], [&](int) { return Complex{}; });
       } else {
         Lanes<n>& error = state.error[l];
-        fill<n>(error, [&](int i) { return law.m[i] - use.r * m[i]; });
+        const bool same = use.r == uses_[0].r;
+        const Lanes<n>& one = state.law[0].one_plus_m;
+        fill<n>(error, [&](int i) {
+          const Complex far = law.m[i] - use.r * m[i], near = law.one_plus_m[i] - one[i];
+          const bool at_minus_one = same && norm(one[i]) < norm(first[i]);
+          return Complex{at_minus_one ? near.re : far.re, at_minus_one ? near.im : far.im};
+        });
         fill<n>(state.excess,
                 [&](int i) {
                   return state.excess[i] + use.n * (error[i] * (growth[i] + inverse(law.m[i])));
@@ -163,6 +169,12 @@ class SpectralEquation {
         });
       }
       fill<n>(slope, [&](int i) { return slope[i] + (term.c * term.rho) * inverse(u[i]); });
+      if (term.law > 0) {
+        const Lanes<n>& error = state.error[term.law];
+        fill<n>(state.excess, [&](int i) {
+          return state.excess[i] + (term.c * term.a) * (error[i] * inverse(u[i]));
+        });
+      }
     }
     if (linear_ != 0.0 || fractional_ != 0.0) {
       Lanes<n> over;
