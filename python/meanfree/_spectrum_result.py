@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp
+from math import exp, isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LN_10 = float(np.log(10.0))
 _SNAP = 8.0 * np.finfo(np.float64).eps  # of log lambda to that of an atom or edge
-_LARGEST_MOMENT = 1000
+_LARGEST_MOMENT = 20  # beyond, the power series lose digits
 
 
 class _WithInfinity(Range):
@@ -159,11 +159,11 @@ class JacobianSpectrum:
         return 0.0
 
     def moment(self, k: int) -> float:
-        """Return the mean of ``lambda**k``, k in [0, 1000]; inf or 0 beyond doubles."""
+        """Return the mean of ``lambda**k``, k in [0, 20]; inf or 0 beyond doubles."""
         return exponential(self.log_moment(k))
 
     def log_moment(self, k: int) -> float:
-        """Return the logarithm of the mean of ``lambda**k``, k in [0, 1000]."""
+        """Return the logarithm of the mean of ``lambda**k``, k in [0, 20]."""
         k = integer("k", k, 0, _LARGEST_MOMENT)
         if k == 0:
             return 0.0
@@ -190,9 +190,10 @@ class JacobianSpectrum:
         values = self._values(log_lam, n_threads, progress)[0]
         with np.errstate(over="ignore", invalid="ignore"):
             density = np.exp(values - log_lam)
-        if np.isneginf(log_lam).any():
-            at_zero = np.inf if np.isneginf(self.log_edges[0]) and self.log_bulks.size else 0.0
-            density[np.isneginf(log_lam)] = at_zero
+        at_zero = log_lam == -np.inf
+        if at_zero.any():
+            reached = self.log_bulks.size > 0 and self.log_edges[0] == -np.inf
+            density[at_zero] = np.inf if reached else 0.0
         return shaped(density, points.shape)
 
     def log_density(
@@ -270,8 +271,9 @@ class JacobianSpectrum:
         values = self._values(2.0 * log_s, n_threads, progress)[0]
         with np.errstate(over="ignore", invalid="ignore"):
             density = 2.0 * np.exp(values - log_s)
-        if np.isneginf(log_s).any():
-            density[np.isneginf(log_s)] = self._singular_density_at_zero()
+        at_zero = log_s == -np.inf
+        if at_zero.any():
+            density[at_zero] = self._singular_density_at_zero()
         return shaped(density, points.shape)
 
     def singular_cdf(
@@ -340,10 +342,11 @@ class JacobianSpectrum:
                 reached = sum(a.mass * (log_lam >= a.log_location) for a in self.atoms)
             return np.array([np.full(log_lam.shape, -np.inf), reached, 1.0 - reached])
         outside = np.isinf(log_lam)
-        inside = np.where(outside, self.log_edges[1], log_lam) if outside.any() else log_lam
+        some = bool(outside.any())
+        inside = np.where(outside, self.log_edges[1], log_lam) if some else log_lam
         with progress_bar(progress, "spectrum", log_lam.size) as report:
             values = _core.spectral_values(self._equation, self._table, inside, threads, report)
-        if outside.any():
+        if some:
             zero = sum(a.mass for a in self.atoms if np.isneginf(a.log_location))
             below = log_lam < 0.0
             values[0, outside] = -np.inf
@@ -355,9 +358,10 @@ class JacobianSpectrum:
     def _snapped(self, log_lam: Array) -> Array:
         """Move points that rounding has put beside an atom or an edge onto it."""
         for at in (*(atom.log_location for atom in self.atoms), *self.log_edges):
-            if np.isfinite(at):
+            if isfinite(at):
                 near = np.abs(log_lam - at) <= _SNAP * max(1.0, abs(at))
-                log_lam = np.where(near, at, log_lam)
+                if near.any():
+                    log_lam = np.where(near, at, log_lam)
         return log_lam
 
     def _singular_density_at_zero(self) -> float:
