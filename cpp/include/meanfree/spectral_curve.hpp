@@ -249,13 +249,17 @@ class SpectralCurveBuilder {
     }
     bulk.n_pieces = static_cast<int>(curve_.pieces.size()) - bulk.first_piece;
     // a march may cross a point of infinite density at which another one stopped
-    curve_.bulks.erase(std::remove_if(curve_.bulks.begin(), curve_.bulks.end(),
-                                      [&](const SpectralBulk& other) {
-                                        const double near = 1e-7 * (other.high - other.low);
-                                        return bulk.low < other.low + near &&
-                                               bulk.high > other.high - near;
-                                      }),
-                       curve_.bulks.end());
+    curve_.bulks.erase(
+        std::remove_if(curve_.bulks.begin(), curve_.bulks.end(),
+                       [&](const SpectralBulk& other) {
+                         const double near = 1e-7 * (other.high - other.low);
+                         const bool low = bulk.low < other.low + near ||
+                                          (bulk.effective_low && other.effective_low),
+                                    high = bulk.high > other.high - near ||
+                                           (bulk.effective_high && other.effective_high);
+                         return low && high && bulk.low < other.high && bulk.high > other.low;
+                       }),
+        curve_.bulks.end());
     for (SpectralBulk& other : curve_.bulks) {
       // two that touch, at a point where the density is infinite, are cut there
       touch(other, bulk);

@@ -136,8 +136,8 @@ class SpectralEquation {
       const double over_mean = 1.0 / laws_[l].mean();
       if (use.n != 0.0)
         fill<n>(value, [&](int i) {
-          return value[i] + use.n * log_one_plus(over_mean * law.second[i],
-                                                 over_mean * (y[i] * law.m[i]));
+          return value[i] +
+                 use.n * log_one_plus(over_mean * law.second[i], over_mean * (y[i] * law.m[i]));
         });
       fill<n>(slope, [&](int i) { return slope[i] + (use.n * use.r) * growth[i]; });
       if (l == 0) {
@@ -151,10 +151,9 @@ class SpectralEquation {
           const bool at_minus_one = same && norm(one[i]) < norm(first[i]);
           return Complex{at_minus_one ? near.re : far.re, at_minus_one ? near.im : far.im};
         });
-        fill<n>(state.excess,
-                [&](int i) {
-                  return state.excess[i] + use.n * (error[i] * (growth[i] + inverse(law.m[i])));
-                });
+        fill<n>(state.excess, [&](int i) {
+          return state.excess[i] + use.n * (error[i] * (growth[i] + inverse(law.m[i])));
+        });
       }
     }
     for (const LogTerm& term : terms_) {

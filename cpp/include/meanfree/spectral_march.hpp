@@ -121,7 +121,8 @@ class CurveMarch {
     if (!solve({y, 0.0}, trial, 30, 0.6)) return false;
     x.swap(trial);
     evaluate(x);
-    return -state_.m.im[0] > 1e-15 && min_height(x) > 1e-14;
+    // in a gap x is real to rounding
+    return -state_.m.im[0] > 1e-15 && min_height(x) > 1e-13 * equation_.weight();
   }
 
   /// March from x (a solution at piece.log_lambda(v), or the edge itself at v = 0) along the piece
@@ -183,7 +184,7 @@ class CurveMarch {
         asked = 0.6 * now;
       }
       evaluate(trial);
-      if (now < 1e-14 || (equation_.has_panels() && -state_.m.im[0] < 1e-16 * pi)) {
+      if (now < 1e-14 || (equation_.has_panels() && -state_.m.im[0] < 1e-15)) {
         end.kind = EdgeKind::effective;
         end.log_lambda = y;
         break;

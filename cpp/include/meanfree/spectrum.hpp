@@ -69,6 +69,7 @@ class Spectrum {
         const double end = reached + bulk.survival_low - bulk.survival_high;
         const bool last = next_atom == atoms_.size() && next_bulk == curve_.bulks.size();
         if (p <= reached) return bulk.low;
+        if (last && p >= 1.0) return bulk.high;
         if (p < end) return quantile_within(bulk, p);
         reached = end;
         if (p <= end + 1e-12 || last) return bulk.high;
@@ -167,7 +168,7 @@ class Spectrum {
       for (int i = n; i < n_lanes; ++i) x_[l].set(i, x_[l][0]);
     for (Lanes<n_lanes>& x : x_) fill<n_lanes>(x, [&](int i) { return exp(x[i]); });
     bool done[n_lanes] = {};
-    Complex m[n_lanes];
+    bool found[n_lanes] = {};
     int left = n;
     for (int step = 1; step <= 12 && left > 0; ++step) {
       equation_.evaluate<n_lanes>(x_.data(), state_);
@@ -189,16 +190,14 @@ class Spectrum {
         if (!(longest[i] < 1.0 && highest[i] > 0.0)) {  // to be found by continuation
           done[i] = true;
           --left;
-          m[i] = {0.0, 1.0};
           continue;
         }
         const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
                              size(state_.growth[0][i] / state_.slope[i]);
         for (std::size_t l = 0; l < n_laws; ++l) x_[l].set(i, next_[l][i]);
         if (longest[i] <= std::max(1e-8 * lowest[i], noise)) {
-          done[i] = true;
+          done[i] = found[i] = true;
           --left;
-          m[i] = state_.m[i] + dm[i];
           out[lane[i]].steps = step;
         }
       }
@@ -207,11 +206,11 @@ class Spectrum {
     double survival[n_lanes];
     equation_.survival<n_lanes>(x_.data(), state_, target, survival);
     double log_density[n_lanes];
-    for (int i = 0; i < n_lanes; ++i) log_density[i] = special::log(-m[i].im / pi);
+    for (int i = 0; i < n_lanes; ++i) log_density[i] = special::log(-state_.m.im[i] / pi);
     for (int i = 0; i < n; ++i) {
       SpectralPoint& point = out[lane[i]];
       const double error = size(state_.value[i] - target[i]);
-      if (done[i] && m[i].im < 0.0 && error <= 1e-9 * (1.0 + std::fabs(y[i]))) {
+      if (found[i] && state_.m.im[i] < 0.0 && error <= 1e-9 * (1.0 + std::fabs(y[i]))) {
         point.log_density = log_density[i];
         point.survival = survival[i];
       } else {
