@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Equation: TypeAlias = tuple[list[Law], Array, Array, Array]
 
 _LN_10 = float(np.log(10.0))
-_SNAP = 8.0 * np.finfo(np.float64).eps  # of log lambda to that of an atom or edge
+_SNAP = 64.0 * np.finfo(np.float64).eps  # of log lambda to that of an atom or edge
 _LARGEST_MOMENT = 20  # beyond, the power series lose digits
 
 
