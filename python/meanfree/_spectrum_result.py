@@ -258,6 +258,9 @@ class JacobianSpectrum:
         else:
             with progress_bar(progress, "quantiles", flat.size) as report:
                 found = _core.spectral_quantiles(self._equation, self._table, flat, threads, report)
+            lowest = min([self.log_edges[0], *(atom.log_location for atom in self.atoms)])
+            found[flat == 0.0] = lowest
+            found[flat == 1.0] = self.log_maximum
         return shaped(found, points.shape)
 
     # --- functions of singular values ------------------------------------------------------------
