@@ -158,7 +158,7 @@ def _curves(
         found = {depth: value(mf.jacobian_spectrum(family.at(depth), depth)) for depth in depths}
         ax.plot(
             depths,
-            list(found.values()),
+            [number if number > 0 else np.nan for number in found.values()],
             family.line,
             color=family.color,
             linewidth=1.3,

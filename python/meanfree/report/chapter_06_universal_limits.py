@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 import meanfree as mf
+from meanfree.report.comparison import Comparison
 from meanfree.report.engine import Figure, Settings, Table
-from meanfree.report.spectra import compare_cdf, simulate_spectra
+from meanfree.report.spectra import SOURCE, Spectra, compare_cdf, simulate_spectra
 from meanfree.report.style import BLACK, BLUE, GREY, PURPLE, SKY, VERMILLION, canvas
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _limit_figure(
             "table has the largest difference to the limit."
         ),
         description=f"CDF of s of {name} at three depths approaching the limit.",
-        comparisons=compare_cdf(f"{name}, L = {depth}", spectra, theory),
+        comparisons=_comparisons(f"{name}, L = {depth}", spectra, theory),
         tables=[
             Table(
                 "Largest difference to the limit's CDF",
@@ -127,6 +128,25 @@ def _limit_figure(
             )
         ],
     )
+
+
+def _comparisons(name: str, spectra: Spectra, theory: JacobianSpectrum) -> list[Comparison]:
+    """Compare the CDF of the bulk, and the share of the atom above it if there is one."""
+    top = [atom for atom in theory.atoms if atom.location > 0]
+    if not top:
+        return compare_cdf(name, spectra, theory)
+    place, mass = top[0].log_location, top[0].mass
+    found = spectra.extrapolate(lambda log_s: np.mean(np.abs(2 * log_s - place) < 1e-9, axis=1))
+    atom = Comparison(
+        f"share of singular values at the atom, {name}",
+        mass,
+        float(found.value),
+        float(found.error),
+        float(found.bound),
+        SOURCE,
+        len(spectra.wide),
+    )
+    return [*compare_cdf(name, spectra, theory, highest=1.0 - mass), atom]
 
 
 def _smooth(settings: Settings) -> Figure:

@@ -135,6 +135,7 @@ def compare_cdf(
     theory_of_narrow: JacobianSpectrum | None = None,
     *,
     lowest: float = 0.0,
+    highest: float = 1.0,
 ) -> list[Comparison]:
     """Compare the CDF at quantiles of the theory, and its largest deviation anywhere.
 
@@ -147,8 +148,8 @@ def compare_cdf(
         Of the wide networks.
     theory_of_narrow : JacobianSpectrum, optional
         Of the narrow ones, where it differs.
-    lowest : float
-        Only the part of the spectrum above this share is compared.
+    lowest, highest : float
+        Only the part of the spectrum between these shares is compared.
     """
     theories = (theory, theory_of_narrow or theory)
 
@@ -159,7 +160,7 @@ def compare_cdf(
         )
         return wide, narrow
 
-    share = lowest + (1.0 - lowest) * _PLACES
+    share = lowest + (highest - lowest) * _PLACES
     found = spectra.extrapolated(*deviation(share))
     expected = theory.log_cdf(theory.log_quantile(share))
     comparisons = [
@@ -174,7 +175,7 @@ def compare_cdf(
         )
         for i, place in enumerate(share)
     ]
-    samples = deviation(lowest + (1.0 - lowest) * _GRID)
+    samples = deviation(lowest + (highest - lowest) * _GRID)
     return [*comparisons, _largest_deviation(name, spectra, samples)]
 
 
