@@ -41,7 +41,7 @@ def products(run):
 
 def tanh(run):
     """1,000 points of the density of 100 orthogonal tanh layers."""
-    n = 50 if run.tiny else 1000
+    n = 400 if run.tiny else 1000  # the peer walks from point to point
     line = mf.critical_line("tanh", q=0.16)
     ensemble = mf.Ensemble("tanh", line.sigma_w, line.sigma_b, weights="orthogonal")
     q = mf.fixed_point(ensemble).q
