@@ -6,6 +6,13 @@
 
 #include "meanfree/special.hpp"
 
+// After the arguments of a lambda that a loop has to vectorise.
+#if defined(__GNUC__) || defined(__clang__)
+#define MEANFREE_INLINED __attribute__((always_inline))
+#else
+#define MEANFREE_INLINED
+#endif
+
 namespace meanfree {
 
 struct Complex {

@@ -16,6 +16,7 @@
 
 #include "meanfree/complex.hpp"
 #include "meanfree/slope_panels.hpp"
+#include "meanfree/slope_roots.hpp"
 
 namespace meanfree {
 
@@ -27,35 +28,6 @@ struct LawValues {
 struct LawValue {
   Complex m, one_plus_m, slope;
 };
-
-namespace detail {
-
-/// Value and two derivatives of a Chebyshev series of n terms at s.
-inline void clenshaw(const double* c, int n, Complex s, Complex& f, Complex& df, Complex& d2f) {
-  const Complex y = 2.0 * s;
-  Complex b1, b2, d1, d2, e1, e2;
-  for (int k = n - 1; k > 0; --k) {
-    const Complex e = y * e1 - e2 + 4.0 * d1;
-    const Complex d = y * d1 - d2 + 2.0 * b1;
-    const Complex b = c[k] + (y * b1 - b2);
-    e2 = e1, e1 = e, d2 = d1, d1 = d, b2 = b1, b1 = b;
-  }
-  f = c[0] + (s * b1 - b2);
-  df = b1 + s * d1 - d2;
-  d2f = 2.0 * d1 + s * e1 - e2;
-}
-
-inline Complex clenshaw(const double* c, int n, Complex s) {
-  const Complex y = 2.0 * s;
-  Complex b1, b2;
-  for (int k = n - 1; k > 0; --k) {
-    const Complex b = c[k] + (y * b1 - b2);
-    b2 = b1, b1 = b;
-  }
-  return c[0] + (s * b1 - b2);
-}
-
-}  // namespace detail
 
 class SlopeLaw {
  public:
@@ -76,7 +48,7 @@ class SlopeLaw {
 
   double at_zero() const { return at_zero_; }
   double mean() const { return mean_; }
-  bool has_panels() const { return !panels_.empty(); }
+  bool has_panels() const { return !roots_.panels.empty(); }
 
   /// An interval of t that panels cover, the mass in it, and whether an end is only that of the
   /// normal's tail.
@@ -86,7 +58,7 @@ class SlopeLaw {
   };
   std::vector<Range> ranges() const {
     std::vector<Range> all;
-    for (const Panel& panel : panels_) {
+    for (const Panel& panel : roots_.panels) {
       // the extremes of |phi'| on a panel: ends, and stationary points from a fine grid
       Range range{detail::infinity, 0.0, panel.mass, false, false};
       constexpr int n = 64;
@@ -147,7 +119,12 @@ class SlopeLaw {
 
   /// m, 1 + m, m' at n points.
   template <int n>
-  void evaluate(const Lanes<n>& x, LawValues<n>& out) const {
+  void evaluate(const Lanes<n>& x, LawValues<n>& out, RootCache* cache) const {
+    if constexpr (n == 1) {
+      sums(x[0], out);
+      if (has_panels()) add_poles(x, out, cache);
+      return;
+    }
     double a_re[n] = {}, a_im[n] = {}, b_re[n] = {}, b_im[n] = {}, d_re[n] = {}, d_im[n] = {},
            c_re[n] = {}, c_im[n] = {};
     for (std::size_t j = 0; j < t_.size(); ++j) {
@@ -161,32 +138,26 @@ class SlopeLaw {
         d_re[l] += wt * (u * u - v * v), d_im[l] += 2.0 * wt * (u * v);
       }
     }
-    fill<n>(out.one_plus_m, [&](int l) { return at_zero_ + x[l] * Complex{a_re[l], a_im[l]}; });
-    fill<n>(out.m, [&](int l) { return Complex{b_re[l], b_im[l]}; });
-    fill<n>(out.slope, [&](int l) { return Complex{-d_re[l], -d_im[l]}; });
-    fill<n>(out.second, [&](int l) { return Complex{c_re[l], c_im[l]}; });
-    if (has_panels()) {
-      for (int l = 0; l < n; ++l) {
-        const LawValue poles = pole_terms(x[l]);
-        out.m.set(l, out.m[l] + poles.m);
-        out.one_plus_m.set(l, out.one_plus_m[l] + poles.m);
-        out.slope.set(l, out.slope[l] + poles.slope);
-        out.second.set(l, out.second[l] + x[l] * poles.m);
-      }
-    }
+    fill<n>(out.one_plus_m,
+            [&](int l) MEANFREE_INLINED { return at_zero_ + x[l] * Complex{a_re[l], a_im[l]}; });
+    fill<n>(out.m, [&](int l) MEANFREE_INLINED { return Complex{b_re[l], b_im[l]}; });
+    fill<n>(out.slope, [&](int l) MEANFREE_INLINED { return Complex{-d_re[l], -d_im[l]}; });
+    fill<n>(out.second, [&](int l) MEANFREE_INLINED { return Complex{c_re[l], c_im[l]}; });
+    if (has_panels()) add_poles(x, out, cache);
   }
 
   LawValue operator()(Complex x) const {
     LawValues<1> out;
-    evaluate<1>({{x.re}, {x.im}}, out);
+    RootCache cache;
+    evaluate<1>({{x.re}, {x.im}}, out, &cache);
     return {out.m[0], out.one_plus_m[0], out.slope[0]};
   }
 
   /// Im E[log(1 - t / x)] at n points.
   template <int n>
-  void log_integral(const Lanes<n>& x, double* out) const {
+  void log_integral(const Lanes<n>& x, double* out, RootCache* cache) const {
     Lanes<n> over_x;
-    fill<n>(over_x, [&](int i) { return inverse(x[i]); });
+    fill<n>(over_x, [&](int i) MEANFREE_INLINED { return inverse(x[i]); });
     double total[n] = {};
     for (int j = 0; j < n_atoms_; ++j) {
       const double t = t_[j], w = w_[j];
@@ -195,27 +166,12 @@ class SlopeLaw {
     }
     for (int i = 0; i < n; ++i) out[i] = total[i];
     if (has_panels())
-      for (int i = 0; i < n; ++i) out[i] += panel_log_integral(x[i], over_x[i]);
+      for (int i = 0; i < n; ++i) out[i] += panel_log_integral(x[i], over_x[i], cache[i]);
   }
 
  private:
-  struct Panel {
-    double from, to, middle, half, segment, factor, radius, density;
-    int first, degree;
-    bool opens, closes;                    // first and last panel of its segment
-    double a[panel_order];                 // Chebyshev coefficients of phi'
-    double slope[panel_order];             // phi' at the nodes
-    double distribution[panel_order + 1];  // of factor G
-    double by_parts[panel_order];          // factor w_j G(z_j) t'(z_j)
-    double mass, t_end;
-  };
-  /// A solution of phi'(sqrt(q) z) = a, a = sqrt(x) or -sqrt(x).
-  struct Root {
-    Complex z, a, slope, curvature;  // of t at z: t', t''
-    double segment, factor;
-    std::size_t home;
-  };
-  static constexpr double reach = 3.2;  // parameter of the Bernstein ellipse: 3.2^-33 = 2e-17
+  using Panel = LawPanel;
+  using Root = LawRoot;
 
   static bool changes_sign(const Panel& panel) {
     double low = panel.slope[0], high = panel.slope[0];
@@ -268,29 +224,20 @@ class SlopeLaw {
     double end = 0.0;
     for (int n = 0; n < panel_order; ++n) end += panel.a[n];
     panel.t_end = end * end;
-    panels_.push_back(panel);
+    roots_.panels.push_back(panel);
   }
 
-  /// Is P inside the ellipse in which the panel's quadrature needs help? s is P in its coordinate.
-  static bool reaches(const Panel& panel, Complex P, Complex& s) {
-    s = (1.0 / panel.half) * (P - panel.middle);
-    const double y = s.im * s.im, left = s.re - 1.0, right = s.re + 1.0;
-    return std::sqrt(left * left + y) + std::sqrt(right * right + y) < reach + 1.0 / reach;
-  }
-
-  double panel_log_integral(Complex x, Complex over_x) const {
-    thread_local std::vector<Root> roots;
-    roots.clear();
-    find_roots(x, roots);
+  double panel_log_integral(Complex x, Complex over_x, RootCache& cache) const {
+    const std::vector<Root>& roots = roots_.at(x, cache);
     double total = 0.0;
-    for (const Panel& panel : panels_) {
+    for (const Panel& panel : roots_.panels) {
       const double* t = t_.data() + panel.first;
       const double* w = w_.data() + panel.first;
       Complex correction;
       bool near = false;
       for (const Root& root : roots) {
         Complex s;
-        if (root.segment != panel.segment || !reaches(panel, root.z, s)) continue;
+        if (root.segment != panel.segment || !SlopeRoots::reaches(panel, root.z, s)) continue;
         near = true;
         correction += detail::clenshaw(panel.distribution, panel_order + 1, s) *
                       missing(panel, root.z, x, root.a, nullptr);
@@ -354,24 +301,63 @@ class SlopeLaw {
     return panel.half * ((t_[panel.first + j] - x) / (quotient * (panel.slope[j] + a_root)));
   }
 
+  template <int n>
+  void add_poles(const Lanes<n>& x, LawValues<n>& out, RootCache* cache) const {
+    for (int l = 0; l < n; ++l) {
+      const LawValue poles = pole_terms(x[l], cache[l]);
+      out.m.set(l, out.m[l] + poles.m);
+      out.one_plus_m.set(l, out.one_plus_m[l] + poles.m);
+      out.slope.set(l, out.slope[l] + poles.slope);
+      out.second.set(l, out.second[l] + x[l] * poles.m);
+    }
+  }
+
+  /// The sums over nodes at one point, several nodes side by side.
+  void sums(Complex x, LawValues<1>& out) const {
+    constexpr int width = 8;
+    double part[8][width] = {};
+    const std::size_t size = t_.size(), whole = size / width * width;
+    const double *t = t_.data(), *w = w_.data();
+    const auto add = [&](std::size_t j, int k) MEANFREE_INLINED {
+      const double dx = x.re - t[j], wt = w[j] * t[j], wtt = wt * t[j];
+      const double f = 1.0 / (dx * dx + x.im * x.im), u = dx * f, v = -x.im * f;
+      part[0][k] += w[j] * u, part[1][k] += w[j] * v;
+      part[2][k] += wt * u, part[3][k] += wt * v;
+      part[4][k] += wt * (u * u - v * v), part[5][k] += 2.0 * wt * (u * v);
+      part[6][k] += wtt * u, part[7][k] += wtt * v;
+    };
+    for (std::size_t j = 0; j < whole; j += width)
+      for (int k = 0; k < width; ++k) add(j + k, k);
+    for (std::size_t j = whole; j < size; ++j) add(j, 0);
+    double total[8];
+    for (int i = 0; i < 8; ++i) {
+      total[i] = 0.0;
+      for (int k = 0; k < width; ++k) total[i] += part[i][k];
+    }
+    out.one_plus_m.set(0, at_zero_ + x * Complex{total[0], total[1]});
+    out.m.set(0, {total[2], total[3]});
+    out.slope.set(0, {-total[4], -total[5]});
+    out.second.set(0, {total[6], total[7]});
+  }
+
   /// What poles near the panels add to m (and 1 + m) and to m'.
-  LawValue pole_terms(Complex x) const {
+  LawValue pole_terms(Complex x, RootCache& cache) const {
     LawValue out;
-    thread_local std::vector<Root> roots;
-    roots.clear();
-    find_roots(x, roots);
+    const std::vector<Root>& roots = roots_.at(x, cache);
     for (const Root& root : roots) {
       Complex sum, d_sum;
       const auto visit = [&](std::size_t k) {
         Complex s, d;
-        if (panels_[k].segment != root.segment || !reaches(panels_[k], root.z, s)) return false;
-        sum += missing(panels_[k], root.z, x, root.a, &d);
+        if (roots_.panels[k].segment != root.segment ||
+            !SlopeRoots::reaches(roots_.panels[k], root.z, s))
+          return false;
+        sum += missing(roots_.panels[k], root.z, x, root.a, &d);
         d_sum += d;
         return true;
       };
       visit(root.home);
       for (std::size_t k = root.home; k > 0 && visit(k - 1);) --k;
-      for (std::size_t k = root.home + 1; k < panels_.size() && visit(k);) ++k;
+      for (std::size_t k = root.home + 1; k < roots_.panels.size() && visit(k);) ++k;
       const Complex density = (root.factor * 0.3989422804014327) * exp(-0.5 * (root.z * root.z));
       const Complex over_slope = inverse(root.slope), g = density * over_slope;
       const Complex residue = -(g * x);
@@ -385,105 +371,8 @@ class SlopeLaw {
     return out;
   }
 
-  /// Every root of t(z) = x that a panel's ellipse may hold.
-  void find_roots(Complex x, std::vector<Root>& roots) const {
-    const Complex root_x = sqrt(x);
-    for (std::size_t k = 0; k < panels_.size(); ++k) {
-      const Panel& panel = panels_[k];
-      if (panel.density < 1e-24) continue;
-      for (const Complex a : {root_x, -root_x}) {
-        if (size(a - panel.a[0]) > 1.5 * panel.radius) continue;
-        Complex found[2], slope[2], curvature[2];
-        const int n = solve(panel, a, found, slope, curvature);
-        for (int i = 0; i < n; ++i) {
-          Complex s = found[i];
-          // on the real axis the side decides, which rounding must not
-          if (std::fabs(a.im) < 1e-100 * std::fabs(a.re) && std::fabs(s.im) < 1e-9)
-            s.im = a.im / slope[i].re;
-          const double low = panel.opens ? -2.5 : -1.0 - 1e-6,
-                       high = panel.closes ? 2.5 : 1.0 + 1e-6;
-          if (s.re < low || s.re > high || std::fabs(s.im) > 3.0) continue;
-          Root root;
-          root.z = {panel.middle + panel.half * s.re, panel.half * s.im};
-          root.a = a;
-          const Complex da = (1.0 / panel.half) * slope[i];
-          root.slope = 2.0 * (a * da);
-          root.curvature = 2.0 * (da * da + (1.0 / (panel.half * panel.half)) * (a * curvature[i]));
-          root.segment = panel.segment, root.factor = panel.factor, root.home = k;
-          bool known = false;
-          for (const Root& other : roots)
-            known =
-                known || (other.home + 1 == k && other.segment == root.segment &&
-                          size(other.z - root.z) < 3e-6 * panel.half && size(other.a - a) == 0.0);
-          if (!known) roots.push_back(root);
-        }
-      }
-    }
-  }
-
-  /// Up to two roots s of phi' = x on a panel, nearest to it, with the derivatives in s there.
-  static int solve(const Panel& panel, Complex x, Complex* found, Complex* slope,
-                   Complex* curvature) {
-    // of the quadratic part A s^2 + B s + C
-    const double a = 2.0 * panel.a[2], b = panel.a[1];
-    const Complex c = panel.a[0] - panel.a[2] - x;
-    const Complex root = sqrt(b * b - 4.0 * a * c);
-    const Complex big =
-        -0.5 * Complex{b + std::copysign(root.re, b), std::copysign(1.0, b) * root.im};
-    if (size(big) == 0.0) return 0;
-    Complex s = c / big;
-    const double wide = panel.opens || panel.closes ? 3.5 : 2.0;
-    if (std::fabs(s.re) > 2.0 * wide || std::fabs(s.im) > 6.0) return 0;
-    Complex f, df, d2f;
-    bool settled = false;
-    for (int i = 0; i < 12 && !settled; ++i) {
-      detail::clenshaw(panel.a, panel.degree, s, f, df, d2f);
-      f = f - x;
-      // the nearer root of the local parabola: of third order, and good next to a double root
-      Complex radical = sqrt(df * df - 2.0 * (f * d2f));
-      if (df.re * radical.re + df.im * radical.im < 0.0) radical = -radical;
-      const Complex denominator = df + radical;
-      if (size(denominator) == 0.0) return 0;
-      const Complex step = 2.0 * (f / denominator);
-      s = s - step;
-      if (std::fabs(s.re) > 1.5 * wide || std::fabs(s.im) > 4.5) return 0;
-      settled = size(step) < 1e-5;
-      if (settled) df = df - step * d2f;
-    }
-    if (!settled) return 0;
-    found[0] = s, slope[0] = df, curvature[0] = d2f;
-    if (size(d2f) == 0.0) return 1;
-    // the other root of the parabola, then Newton's method with the first one divided out
-    Complex s2 = s - 2.0 * (df / d2f);
-    if (std::fabs(s2.re) > wide || std::fabs(s2.im) > 3.5 || size(s2 - s) < 1e-14) return 1;
-    double before = 2.0;
-    for (int i = 0; i < 20; ++i) {
-      detail::clenshaw(panel.a, panel.degree, s2, f, df, d2f);
-      f = f - x;
-      const Complex gap = s2 - s;
-      if (size(gap) == 0.0) return 1;
-      if (size(f) == 0.0) break;
-      const Complex denominator = df / f - inverse(gap);
-      if (size(denominator) == 0.0) return 1;
-      const Complex step = inverse(denominator);
-      const double length = size(step);
-      s2 = s2 - step;
-      // where there is no other root the steps do not shrink
-      if (length > 0.8 * before || std::fabs(s2.re) > 1.5 * wide || std::fabs(s2.im) > 4.5)
-        return 1;
-      before = length;
-      if (length < 1e-9 * std::min(1.0, size(gap))) {
-        df = df - step * d2f;
-        break;
-      }
-      if (i == 19) return 1;
-    }
-    found[1] = s2, slope[1] = df, curvature[1] = d2f;
-    return 2;
-  }
-
   std::vector<double> t_, w_;  // atoms first, then the panels' nodes
-  std::vector<Panel> panels_;
+  SlopeRoots roots_;
   double at_zero_ = 0.0, mean_ = 0.0;
   int n_atoms_ = 0;
 };

@@ -38,6 +38,12 @@ struct SpectralState {
   std::vector<LawValues<n>> law;  // for each law
   std::vector<Lanes<n>> growth;   // d log x_l / d M_l
   std::vector<Lanes<n>> error;    // M_l(x_l) - r_l m
+  std::vector<RootCache> roots;   // [l n + lane]
+
+  /// Begin at points that have nothing to do with the last ones.
+  void forget() {
+    for (RootCache& cache : roots) cache.known = false;
+  }
 };
 
 class SpectralEquation {
@@ -112,46 +118,49 @@ class SpectralEquation {
   void evaluate(const Lanes<n>* x, SpectralState<n>& state) const {
     const std::size_t size = laws_.size();
     if (state.law.size() != size)
-      state.law.resize(size), state.growth.resize(size), state.error.resize(size);
-    for (std::size_t l = 0; l < size; ++l) laws_[l].template evaluate<n>(x[l], state.law[l]);
+      state.law.resize(size), state.growth.resize(size), state.error.resize(size),
+          state.roots.resize(size * n);
+    for (std::size_t l = 0; l < size; ++l)
+      laws_[l].template evaluate<n>(x[l], state.law[l], state.roots.data() + l * n);
     const double over_r = 1.0 / uses_[0].r;
     Lanes<n> m, value, slope;
     const Lanes<n>& first = state.law[0].m;
-    fill<n>(m, [&](int i) { return over_r * first[i]; });
+    fill<n>(m, [&](int i) MEANFREE_INLINED { return over_r * first[i]; });
     state.m = m;
     if (unit_law_ >= 0)
       state.one_plus_m = state.law[unit_law_].one_plus_m;
     else
-      fill<n>(state.one_plus_m, [&](int i) { return 1.0 + m[i]; });
-    fill<n>(value, [&](int i) { return log_mean_ + power_ * log(m[i]); });
-    fill<n>(slope, [&](int) { return Complex{}; });
-    fill<n>(state.excess, [&](int) { return Complex{}; });
+      fill<n>(state.one_plus_m, [&](int i) MEANFREE_INLINED { return 1.0 + m[i]; });
+    fill<n>(value, [&](int i) MEANFREE_INLINED { return log_mean_ + power_ * log(m[i]); });
+    fill<n>(slope, [&](int) MEANFREE_INLINED { return Complex{}; });
+    fill<n>(state.excess, [&](int) MEANFREE_INLINED { return Complex{}; });
     for (std::size_t l = 0; l < size; ++l) {
       const LawUse use = uses_[l];
       const LawValues<n>& law = state.law[l];
       const Lanes<n>& y = x[l];
       Lanes<n>& growth = state.growth[l];
-      fill<n>(growth, [&](int i) { return inverse(y[i] * law.slope[i]); });
+      fill<n>(growth, [&](int i) MEANFREE_INLINED { return inverse(y[i] * law.slope[i]); });
       // log(x_l M_l / E t), which keeps its digits where M_l is small
       const double over_mean = 1.0 / laws_[l].mean();
       if (use.n != 0.0)
-        fill<n>(value, [&](int i) {
+        fill<n>(value, [&](int i) MEANFREE_INLINED {
           return value[i] +
                  use.n * log_one_plus(over_mean * law.second[i], over_mean * (y[i] * law.m[i]));
         });
-      fill<n>(slope, [&](int i) { return slope[i] + (use.n * use.r) * growth[i]; });
+      fill<n>(slope,
+              [&](int i) MEANFREE_INLINED { return slope[i] + (use.n * use.r) * growth[i]; });
       if (l == 0) {
-        fill<n>(state.error[0], [&](int) { return Complex{}; });
+        fill<n>(state.error[0], [&](int) MEANFREE_INLINED { return Complex{}; });
       } else {
         Lanes<n>& error = state.error[l];
         const bool same = use.r == uses_[0].r;
         const Lanes<n>& one = state.law[0].one_plus_m;
-        fill<n>(error, [&](int i) {
+        fill<n>(error, [&](int i) MEANFREE_INLINED {
           const Complex far = law.m[i] - use.r * m[i], near = law.one_plus_m[i] - one[i];
           const bool at_minus_one = same && norm(one[i]) < norm(first[i]);
           return Complex{at_minus_one ? near.re : far.re, at_minus_one ? near.im : far.im};
         });
-        fill<n>(state.excess, [&](int i) {
+        fill<n>(state.excess, [&](int i) MEANFREE_INLINED {
           return state.excess[i] + use.n * (error[i] * (growth[i] + inverse(law.m[i])));
         });
       }
@@ -163,25 +172,29 @@ class SpectralEquation {
         const double ratio = term.rho / term.a, over_a = 1.0 / term.a;
         const Lanes<n>& z = term.law > 0 ? state.law[term.law].m : m;
         const double factor = term.law > 0 ? 1.0 : ratio;
-        fill<n>(value, [&](int i) {
+        fill<n>(value, [&](int i) MEANFREE_INLINED {
           return value[i] + term.c * log_one_plus(factor * z[i], over_a * u[i]);
         });
       }
-      fill<n>(slope, [&](int i) { return slope[i] + (term.c * term.rho) * inverse(u[i]); });
+      fill<n>(slope, [&](int i) MEANFREE_INLINED {
+        return slope[i] + (term.c * term.rho) * inverse(u[i]);
+      });
       if (term.law > 0) {
         const Lanes<n>& error = state.error[term.law];
-        fill<n>(state.excess, [&](int i) {
+        fill<n>(state.excess, [&](int i) MEANFREE_INLINED {
           return state.excess[i] + (term.c * term.a) * (error[i] * inverse(u[i]));
         });
       }
     }
     if (linear_ != 0.0 || fractional_ != 0.0) {
       Lanes<n> over;
-      fill<n>(over, [&](int i) { return inverse(state.one_plus_m[i]); });
-      fill<n>(value,
-              [&](int i) { return value[i] + linear_ * m[i] + fractional_ * (m[i] * over[i]); });
-      fill<n>(slope,
-              [&](int i) { return slope[i] + (linear_ + fractional_ * (over[i] * over[i])); });
+      fill<n>(over, [&](int i) MEANFREE_INLINED { return inverse(state.one_plus_m[i]); });
+      fill<n>(value, [&](int i) MEANFREE_INLINED {
+        return value[i] + linear_ * m[i] + fractional_ * (m[i] * over[i]);
+      });
+      fill<n>(slope, [&](int i) MEANFREE_INLINED {
+        return slope[i] + (linear_ + fractional_ * (over[i] * over[i]));
+      });
     }
     state.value = value;
     state.slope = slope;
@@ -191,26 +204,29 @@ class SpectralEquation {
   template <int n>
   void step(const SpectralState<n>& state, const Lanes<n>& log_lambda, Lanes<n>* move,
             Lanes<n>& dm) const {
-    fill<n>(dm, [&](int i) {
+    fill<n>(dm, [&](int i) MEANFREE_INLINED {
       return (log_lambda[i] - state.value[i] + state.excess[i]) / state.slope[i];
     });
     for (std::size_t l = 0; l < laws_.size(); ++l) {
       const double r = uses_[l].r;
-      fill<n>(move[l], [&](int i) { return (r * dm[i] - state.error[l][i]) * state.growth[l][i]; });
+      fill<n>(move[l], [&](int i) MEANFREE_INLINED {
+        return (r * dm[i] - state.error[l][i]) * state.growth[l][i];
+      });
     }
   }
 
   /// 1 - CDF, log lambda real; also a bit away from the solution.
   template <int n>
-  void survival(const Lanes<n>* x, const SpectralState<n>& state, const Lanes<n>& log_lambda,
+  void survival(const Lanes<n>* x, SpectralState<n>& state, const Lanes<n>& log_lambda,
                 double* out) const {
     Lanes<n> sum;
     const Lanes<n>& m = state.m;
-    fill<n>(sum,
-            [&](int i) { return m[i] * (log_lambda[i] - (state.value[i] - state.excess[i])); });
+    fill<n>(sum, [&](int i) MEANFREE_INLINED {
+      return m[i] * (log_lambda[i] - (state.value[i] - state.excess[i]));
+    });
     for (const LogTerm& term : terms_) {
       const double factor = -term.c * term.a / term.rho;
-      fill<n>(sum, [&](int i) { return sum[i] + term.c * m[i]; });
+      fill<n>(sum, [&](int i) MEANFREE_INLINED { return sum[i] + term.c * m[i]; });
       if (term.a == 0.0) continue;
       Lanes<n> u;
       argument<n>(term, state, u);
@@ -219,11 +235,11 @@ class SpectralEquation {
     for (std::size_t l = 0; l < laws_.size(); ++l) {
       if (uses_[l].n == 0.0) continue;
       double integral[n];
-      laws_[l].template log_integral<n>(x[l], integral);
+      laws_[l].template log_integral<n>(x[l], integral, state.roots.data() + l * n);
       for (int i = 0; i < n; ++i) sum.im[i] += (uses_[l].n / uses_[l].r) * integral[i];
     }
     if (linear_ != 0.0 || fractional_ != 0.0)
-      fill<n>(sum, [&](int i) {
+      fill<n>(sum, [&](int i) MEANFREE_INLINED {
         const Complex one = state.one_plus_m[i];
         return sum[i] + (0.5 * linear_) * (m[i] * m[i]) +
                fractional_ * (log(one) - m[i] * inverse(one));
@@ -237,9 +253,9 @@ class SpectralEquation {
                                        Lanes<n>& out) {
     if (term.law >= 0) {
       const Lanes<n>& one = state.law[term.law].one_plus_m;
-      fill<n>(out, [&](int i) { return term.a * one[i]; });
+      fill<n>(out, [&](int i) MEANFREE_INLINED { return term.a * one[i]; });
     } else {
-      fill<n>(out, [&](int i) { return term.a + term.rho * state.m[i]; });
+      fill<n>(out, [&](int i) MEANFREE_INLINED { return term.a + term.rho * state.m[i]; });
     }
   }
 

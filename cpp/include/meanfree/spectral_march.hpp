@@ -53,12 +53,17 @@ struct CurveEdge {
 class CurveMarch {
  public:
   explicit CurveMarch(const SpectralEquation& equation)
-      : equation_(equation), n_(equation.n_laws()), at_(n_), move_(n_), next_(n_) {}
+      : equation_(equation),
+        n_(equation.n_laws()),
+        has_panels_(equation.has_panels()),
+        at_(n_),
+        move_(n_),
+        next_(n_) {}
 
   /// Newton's method from x at complex log lambda; false if it does not converge within the upper
   /// half plane.
   bool solve(Complex log_lambda, std::vector<Complex>& x, int max_steps = 30,
-             double largest_move = 1.0) {
+             double largest_move = 1.0, double tolerance = 1e-9) {
     double before = std::numeric_limits<double>::infinity(), moved = 0.0;
     Lanes<1> dm;
     for (int i = 0; i < max_steps; ++i) {
@@ -88,7 +93,7 @@ class CurveMarch {
       // no better than the rounding errors of the equation allow
       const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
                            size(state_.growth[0][0] / state_.slope[0]);
-      if (factor == 1.0 && (size_of_move <= std::max(1e-9 * std::min(1.0, lowest), noise) ||
+      if (factor == 1.0 && (size_of_move <= std::max(tolerance * std::min(1.0, lowest), noise) ||
                             (size_of_move < 1e-10 && size_of_move >= 0.3 * before)))
         return true;
       before = factor == 1.0 ? size_of_move : std::numeric_limits<double>::infinity();
@@ -101,13 +106,15 @@ class CurveMarch {
     x.resize(n_);
     double tau = std::log(1e4 * equation_.weight()) + std::max(0.0, equation_.log_mean() - y);
     for (std::size_t l = 0; l < n_; ++l) x[l] = equation_.start(l, raised(y, tau));
-    if (!solve(raised(y, tau), x)) return false;
+    if (!solve(raised(y, tau), x, 30, 1.0, 1e-3)) return false;
     double step = 3.0;
     std::vector<Complex> trial;
     while (tau > lowest_tau) {
+      // well inside a bulk the rest is one step
+      if (tau < -1.0 && min_height(x) > 0.02) break;
       const double next = std::max(lowest_tau, tau - step);
       trial = x;
-      if (solve(raised(y, next), trial, 8, 0.6)) {
+      if (solve(raised(y, next), trial, 8, 0.6, 1e-3)) {
         x.swap(trial);
         tau = next;
         step *= 1.6;
@@ -140,6 +147,7 @@ class CurveMarch {
       h = 0.05 * std::min(1.0, min_height(x)) / std::max(1e-300, largest(piece.nodes[0].du));
     }
     double highest = 0.0, asked = 1.0;
+    bool coarse = true;  // far from where the curve comes down to the real axis
     for (int count = 0; count < 4000; ++count) {
       CurveNode& last = piece.nodes.back();
       const double y_left = piece.direction * (stop - piece.log_lambda(v));
@@ -159,11 +167,12 @@ class CurveMarch {
         trial[l] = exp(guess[l]);
         upper = upper && trial[l].im > 0.0;
       }
-      if (upper && solve({piece.log_lambda(next), 0.0}, trial, 12, 1.0)) {
+      if (upper && solve({piece.log_lambda(next), 0.0}, trial, 12, 1.0, coarse ? 1e-6 : 1e-9)) {
         error = difference(piece, guess, trial);
         good = error < (piece.nodes.size() == 1 ? 0.3 : 0.03) || h < 1e-13 * (v + 1e-3 * h);
       }
       if (!good) {
+        coarse = false;
         h *= 0.3;
         if (next == v || h < 1e-14 * v || h < 1e-290) {
           if (find_edge(piece, last, end)) break;
@@ -177,14 +186,14 @@ class CurveMarch {
       piece.nodes.push_back(node_at(piece, v, trial));
       const double now = min_height(trial);
       highest = std::max(highest, now);
+      coarse = now > 0.05 * highest;
       h *= std::min(2.5, std::max(0.3, std::pow(3e-3 / (error + 1e-12), 0.25)));
       const double y = piece.log_lambda(v);
       if (piece.nodes.size() > 3 && now < 0.5 * highest && now < asked) {
         if (find_edge(piece, piece.nodes.back(), end)) break;
         asked = 0.6 * now;
       }
-      evaluate(trial);
-      if (now < 1e-14 || (equation_.has_panels() && -state_.m.im[0] < 1e-15)) {
+      if (now < 1e-14 || (has_panels_ && piece.nodes.back().density < 3e-16)) {
         end.kind = EdgeKind::effective;
         end.log_lambda = y;
         break;
@@ -259,7 +268,7 @@ class CurveMarch {
   }
 
   /// 1 - CDF where the equation was evaluated last.
-  double survival(double y) const {
+  double survival(double y) {
     double out;
     equation_.survival<1>(at_.data(), state_, {{y}, {0.0}}, &out);
     return out;
@@ -399,6 +408,7 @@ class CurveMarch {
 
   const SpectralEquation& equation_;
   const std::size_t n_;
+  const bool has_panels_;
   SpectralState<1> state_;
   std::vector<Lanes<1>> at_, move_;
   std::vector<Complex> next_;

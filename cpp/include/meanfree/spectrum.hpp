@@ -26,8 +26,8 @@ struct SpectralPoint {
 class Spectrum {
  public:
   Spectrum(const SpectralEquation& equation, const SpectralCurve& curve,
-           const std::vector<SpectralAtom>& atoms)
-      : equation_(equation), curve_(curve), atoms_(atoms) {}
+           const std::vector<SpectralAtom>& atoms, bool with_cdf = true)
+      : equation_(equation), curve_(curve), atoms_(atoms), with_cdf_(with_cdf) {}
 
   /// n <= n_lanes points.
   void evaluate(const double* y, int n, SpectralPoint* out) {
@@ -128,7 +128,8 @@ class Spectrum {
     if (x < 1e-100) return outside(y);
     const Complex at{x, 1e-140 * x};
     double angle;
-    law.log_integral<1>({{at.re}, {at.im}}, &angle);
+    RootCache cache;
+    law.log_integral<1>({{at.re}, {at.im}}, &angle, &cache);
     const double survival = std::min(1.0, std::max(0.0, angle / pi));
     return {std::log(std::max(0.0, -law(at).m.im) / pi), 1.0 - survival, survival, 0.0};
   }
@@ -166,9 +167,12 @@ class Spectrum {
     for (int i = 0; i < n; ++i) start(y[i], i, x_.data());
     for (std::size_t l = 0; l < n_laws; ++l)
       for (int i = n; i < n_lanes; ++i) x_[l].set(i, x_[l][0]);
-    for (Lanes<n_lanes>& x : x_) fill<n_lanes>(x, [&](int i) { return exp(x[i]); });
+    for (Lanes<n_lanes>& x : x_)
+      fill<n_lanes>(x, [&](int i) MEANFREE_INLINED { return exp(x[i]); });
+    state_.forget();
     bool done[n_lanes] = {};
     bool found[n_lanes] = {};
+    double imaginary[n_lanes] = {};
     int left = n;
     for (int step = 1; step <= 12 && left > 0; ++step) {
       equation_.evaluate<n_lanes>(x_.data(), state_);
@@ -178,7 +182,7 @@ class Spectrum {
       for (std::size_t l = 0; l < n_laws; ++l) {
         const Lanes<n_lanes>&x = x_[l], &move = move_[l];
         Lanes<n_lanes>& next = next_[l];
-        fill<n_lanes>(next, [&](int i) { return advanced(x[i], move[i]); });
+        fill<n_lanes>(next, [&](int i) MEANFREE_INLINED { return advanced(x[i], move[i]); });
         for (int i = 0; i < n_lanes; ++i) {
           longest[i] = std::max(longest[i], size(move[i]));
           lowest[i] = std::min(lowest[i], x.im[i] / (std::fabs(x.re[i]) + x.im[i]));
@@ -194,23 +198,28 @@ class Spectrum {
         }
         const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
                              size(state_.growth[0][i] / state_.slope[i]);
-        for (std::size_t l = 0; l < n_laws; ++l) x_[l].set(i, next_[l][i]);
         if (longest[i] <= std::max(1e-8 * lowest[i], noise)) {
+          // the last step only changes m, by less than what it would change next; 1 - CDF is
+          // stationary
           done[i] = found[i] = true;
           --left;
           out[lane[i]].steps = step;
+          const double rise = longest[i] > noise ? dm.im[i] : 0.0;
+          imaginary[i] = state_.m.im[i] + rise;
         }
+        // with several laws 1 - CDF is stationary only where they agree on m
+        if (!found[i] || n_laws > 1)
+          for (std::size_t l = 0; l < n_laws; ++l) x_[l].set(i, next_[l][i]);
       }
     }
-    equation_.evaluate<n_lanes>(x_.data(), state_);
-    double survival[n_lanes];
-    equation_.survival<n_lanes>(x_.data(), state_, target, survival);
+    if (n_laws > 1 && with_cdf_) equation_.evaluate<n_lanes>(x_.data(), state_);
+    double survival[n_lanes] = {};
+    if (with_cdf_) equation_.survival<n_lanes>(x_.data(), state_, target, survival);
     double log_density[n_lanes];
-    for (int i = 0; i < n_lanes; ++i) log_density[i] = special::log(-state_.m.im[i] / pi);
+    for (int i = 0; i < n_lanes; ++i) log_density[i] = special::log(-imaginary[i] / pi);
     for (int i = 0; i < n; ++i) {
       SpectralPoint& point = out[lane[i]];
-      const double error = size(state_.value[i] - target[i]);
-      if (found[i] && state_.m.im[i] < 0.0 && error <= 1e-9 * (1.0 + std::fabs(y[i]))) {
+      if (found[i] && imaginary[i] < 0.0) {
         point.log_density = log_density[i];
         point.survival = survival[i];
       } else {
@@ -223,8 +232,12 @@ class Spectrum {
 
   void continue_to(double y, SpectralPoint& point) {
     CurveMarch march(equation_);
-    std::vector<Complex> x;
-    if (!march.continue_down(y, x)) {
+    std::vector<Complex> x(equation_.n_laws());
+    std::vector<Lanes<n_lanes>> first(equation_.n_laws());
+    start(y, 0, first.data());
+    for (std::size_t l = 0; l < x.size(); ++l) x[l] = exp(first[l][0]);
+    const bool found = march.solve({y, 0.0}, x) && march.node_at(y, x).density > 0.0;
+    if (!found && !march.continue_down(y, x)) {
       const SpectralBulk& bulk = *bulk_at(y);
       const double gap = std::min(y - bulk.low, bulk.high - y);
       if (gap > 1e-10 * (1.0 + std::fabs(y))) {
@@ -276,6 +289,7 @@ class Spectrum {
   const SpectralEquation& equation_;
   const SpectralCurve& curve_;
   const std::vector<SpectralAtom>& atoms_;
+  const bool with_cdf_;
   SpectralState<n_lanes> state_;
   std::vector<Lanes<n_lanes>> x_, next_, move_;
 };
