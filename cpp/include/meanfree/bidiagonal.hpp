@@ -48,9 +48,13 @@ class Bidiagonalization {
         w[i] = v[i] * power_of_two(exponents[i] - exponents[k]);
       }
       if (k > 0) v[k - 1] = w[k - 1] = 0.0;
-      double tail = 0.0, tau = 0.0, beta = v[k];
-      tail = Eigen::Map<const Eigen::VectorXd>(w + k + 1, n_ - k - 1).squaredNorm();
-      if (tail > 0.0) {
+      const Eigen::Map<const Eigen::VectorXd> below(v + k + 1, n_ - k - 1);
+      double tau = 0.0, beta = v[k];
+      // rows may change, in their own units, although they add nothing to the length
+      if ((below.array() != 0.0).any()) {
+        // far less than rounding of the row, and the length cannot underflow
+        if (std::fabs(v[k]) < 0x1p-200) v[k] = w[k] = 0x1p-200;
+        const double tail = Eigen::Map<const Eigen::VectorXd>(w + k + 1, n_ - k - 1).squaredNorm();
         beta = std::copysign(std::sqrt(v[k] * v[k] + tail), -v[k]);
         v[k] = w[k] = v[k] - beta;
         tau = -1.0 / (v[k] * beta);  // 2 / |v|^2

@@ -120,5 +120,52 @@ inline void combine_columns(PaddedMatrix& a, Index row, Index first, Index last,
   }
 }
 
+/// Columns of length n, `stride` apart: each loses tau (v . column) v.
+inline void reflect_columns(const double* v, Index n, double tau, double* columns, Index stride,
+                            Index count) {
+  typedef double Loose __attribute__((vector_size(lane_bytes), may_alias, aligned(8)));
+  constexpr Index group = 4;
+  const Index whole = n / register_size * register_size;
+  for (Index j = 0; j < count; j += group) {
+    const Index width = std::min(group, count - j);
+    double* column[group];
+    for (Index c = 0; c < group; ++c) column[c] = columns + (j + std::min(c, width - 1)) * stride;
+    Register sum[group] = {};
+    for (Index i = 0; i < whole; i += register_size) {
+      const Register vi = *reinterpret_cast<const Loose*>(v + i);
+#pragma GCC unroll 4
+      for (Index c = 0; c < group; ++c) {
+        sum[c] += vi * *reinterpret_cast<const Loose*>(column[c] + i);
+      }
+    }
+    double factor[group];
+    for (Index c = 0; c < group; ++c) {
+      double along = sum_of(sum[c]);
+      for (Index i = whole; i < n; ++i) along += v[i] * column[c][i];
+      factor[c] = tau * along;
+    }
+    if (width == group) {
+      for (Index i = 0; i < whole; i += register_size) {
+        const Register vi = *reinterpret_cast<const Loose*>(v + i);
+#pragma GCC unroll 4
+        for (Index c = 0; c < group; ++c) {
+          Loose* out = reinterpret_cast<Loose*>(column[c] + i);
+          *out = *out - factor[c] * vi;
+        }
+      }
+    } else {
+      for (Index c = 0; c < width; ++c) {
+        for (Index i = 0; i < whole; i += register_size) {
+          Loose* out = reinterpret_cast<Loose*>(column[c] + i);
+          *out = *out - factor[c] * *reinterpret_cast<const Loose*>(v + i);
+        }
+      }
+    }
+    for (Index c = 0; c < width; ++c) {
+      for (Index i = whole; i < n; ++i) column[c][i] -= factor[c] * v[i];
+    }
+  }
+}
+
 }  // namespace detail
 }  // namespace meanfree

@@ -177,19 +177,24 @@ class GradedProduct {
   void log_singular_values(double* logs, Pause& pause) {
     const Index k = rows(), n = b_.cols();
     if (k == 0) return;
-    std::vector<Index> order = sorted_rows();
-    // rows of B as columns; then R^T has their lengths
-    Matrix columns(n, k);
-    std::vector<std::int64_t> exponents(static_cast<std::size_t>(k));
-    for (Index i = 0; i < k; ++i) {
-      columns.col(i) = b_.row(order[static_cast<std::size_t>(i)]).transpose();
-      exponents[static_cast<std::size_t>(i)] =
-          exponents_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])];
-    }
-    qr_.decompose(columns, k, pause);
-    PaddedMatrix& lower = bidiagonalization_.start(k);
-    for (Index j = 0; j < k; ++j) {
-      for (Index i = j; i < k; ++i) lower.column(j)[i] = columns(j, i);
+    const std::vector<Index> order = sorted_rows();
+    Exponents exponents;
+    for (const Index i : order) exponents.push_back(exponents_[static_cast<std::size_t>(i)]);
+    PaddedMatrix& square = bidiagonalization_.start(k);
+    if (upper_ && k == n) {
+      for (Index j = 0; j < k; ++j) {
+        double* column = square.column(j);
+        for (Index i = 0; i < k; ++i) column[i] = b_(order[static_cast<std::size_t>(i)], j);
+      }
+    } else {  // rows of B as columns; then R^T has their lengths
+      Matrix columns(n, k);
+      for (Index i = 0; i < k; ++i) {
+        columns.col(i) = b_.row(order[static_cast<std::size_t>(i)]).transpose();
+      }
+      qr_.decompose(columns, k, pause);
+      for (Index j = 0; j < k; ++j) {
+        for (Index i = j; i < k; ++i) square.column(j)[i] = columns(j, i);
+      }
     }
     std::vector<double> diagonal(static_cast<std::size_t>(k)), above(diagonal);
     bidiagonalization_.reduce(exponents.data(), diagonal.data(), above.data(), pause);

@@ -71,8 +71,9 @@ class GradedQr {
       const double largest = weighted.head(length).cwiseAbs().maxCoeff();
       v.head(length) /= largest;
       weighted.head(length) /= largest;
-      const double tail = weighted.segment(1, length - 1).squaredNorm();
-      if (tail > 0.0) {
+      // rows may change, in their own units, although they add nothing to the length
+      if ((v.segment(1, length - 1).array() != 0.0).any()) {
+        const double tail = weighted.segment(1, length - 1).squaredNorm();
         const double norm = std::sqrt(v[0] * v[0] + tail), beta = v[0] >= 0.0 ? -norm : norm;
         const double first = v[0] - beta, tau = -1.0 / (first * beta);
         v[0] = weighted[0] = first;

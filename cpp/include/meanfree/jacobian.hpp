@@ -77,21 +77,22 @@ class RandomJacobian {
       layers_.advance(layer, pause);
       if (layers_.state.rank == 0) return;
     }
-    Matrix& a = layers_.jacobian;
+    Eigen::Map<Matrix> a = layers_.jacobian.map();
     const double largest = a.cwiseAbs().maxCoeff();
     if (largest == 0.0) return;
     const std::int64_t e = exponent_of(largest);
     a *= std::ldexp(1.0, static_cast<int>(-e));
     const Index n = std::min(a.rows(), a.cols());
-    gram_.setZero(n, n);
+    Eigen::Map<Matrix> gram = gram_.resize(n, n);
+    gram.setZero();
     if (a.rows() <= a.cols()) {
-      gram_.selfadjointView<Eigen::Lower>().rankUpdate(a);
+      gram.selfadjointView<Eigen::Lower>().rankUpdate(a);
     } else {
-      gram_.selfadjointView<Eigen::Lower>().rankUpdate(a.transpose());
+      gram.selfadjointView<Eigen::Lower>().rankUpdate(a.transpose());
     }
     pause.check();
     values_.resize(static_cast<std::size_t>(n));
-    symmetric_.eigenvalues(gram_, values_.data(), pause);
+    symmetric_.eigenvalues(gram, values_.data(), pause);
     const double scale = log_of_two * static_cast<double>(e + layers_.exponent);
     for (Index i = 0; i < std::min(n, layers_.state.rank); ++i) {
       logs[i] = 0.5 * std::log(values_[static_cast<std::size_t>(i)]) + scale;
@@ -116,7 +117,8 @@ class RandomJacobian {
         std::int64_t end = layer;
         do {  // a product of lower rank than its last factor is not to be split
           layers_.advance(end++, pause);
-        } while (end < most && layers_.jacobian.rows() >= layers_.columns());
+        } while (end < most && layers_.state.rank > 0 &&
+                 layers_.jacobian.rows() >= layers_.columns());
         const double added =
             layers_.state.rank == 0 ? 0.0 : split(layer == 0, end == layer + 1, pause);
         if (added > limit) {
@@ -139,18 +141,18 @@ class RandomJacobian {
   /// T <- R T with J of the last layers = Q R, x <- Q^T x, unless the condition number of J is too
   /// large; its logarithm is returned.
   double split(bool first, bool always, Pause& pause) {
-    const Matrix& a = layers_.jacobian;
+    const Eigen::Map<Matrix> a = layers_.jacobian.map();
     const Index columns = a.cols(), left = std::min(a.rows(), columns);
     if (first) graded_.start(columns);
-    work_.resize(a.rows(), columns + 1);
-    work_.leftCols(columns) = a;
-    work_.col(columns) = layers_.state.x;
-    qr_.decompose(work_, columns, pause);
-    const double condition = always ? 1.0 : condition_estimate(work_.topLeftCorner(left, left));
+    Eigen::Map<Matrix> work = work_.resize(a.rows(), columns + 1);
+    work.leftCols(columns) = a;
+    work.col(columns) = layers_.state.x;
+    qr_.decompose(work, columns, pause);
+    const double condition = always ? 1.0 : condition_estimate(work.topLeftCorner(left, left));
     if (condition > largest_condition) return std::log(condition);
-    graded_.multiply_triangle(work_.topLeftCorner(left, columns), pause);
+    graded_.multiply_triangle(work.topLeftCorner(left, columns), pause);
     graded_.scale(layers_.exponent);
-    rotate(work_.col(columns), left);
+    rotate(work.col(columns), left);
     return std::log(condition);
   }
 
@@ -168,7 +170,7 @@ class RandomJacobian {
       layers_.start_block();
       layers_.advance(layer, pause);
       if (layers_.state.rank == 0) return;
-      Matrix& a = layers_.jacobian;
+      Matrix a = layers_.jacobian.map();
       if (layer > begin) a = pivoted ? graded_.times_q(a, pause) : qr_.times_q(a, pause);
       pivoted = layers_.grade() > largest_grade;
       if (layer == 0) graded_.start(a.cols());
@@ -176,12 +178,12 @@ class RandomJacobian {
       if (pivoted) {
         graded_.multiply(a, x.data(), pause);
       } else {
-        work_.resize(a.rows(), a.cols() + 1);
-        work_.leftCols(a.cols()) = a;
-        work_.col(a.cols()) = x;
-        qr_.decompose(work_, a.cols(), pause);
-        x = work_.col(a.cols());
-        graded_.multiply_triangle(work_.topLeftCorner(std::min(a.rows(), a.cols()), a.cols()),
+        Eigen::Map<Matrix> work = work_.resize(a.rows(), a.cols() + 1);
+        work.leftCols(a.cols()) = a;
+        work.col(a.cols()) = x;
+        qr_.decompose(work, a.cols(), pause);
+        x = work.col(a.cols());
+        graded_.multiply_triangle(work.topLeftCorner(std::min(a.rows(), a.cols()), a.cols()),
                                   pause);
       }
       graded_.scale(layers_.exponent);
@@ -201,10 +203,11 @@ class RandomJacobian {
       const auto stream = [&](Purpose purpose) {
         return Stream(law_.seed, sample, static_cast<std::uint64_t>(layer), purpose);
       };
-      work_.setZero(n_, n_);
-      draw_triangle(stream(Purpose::weights), stream(Purpose::lengths), false, n_, work_, values_,
+      Eigen::Map<Matrix> work = work_.resize(n_, n_);
+      work.setZero();
+      draw_triangle(stream(Purpose::weights), stream(Purpose::lengths), false, n_, work, values_,
                     pause);
-      graded_.multiply_triangle(work_, pause);
+      graded_.multiply_triangle(work, pause);
     }
     graded_.log_singular_values(logs, pause);
     for (Index i = 0; i < n_; ++i) logs[i] += scale;
@@ -215,7 +218,7 @@ class RandomJacobian {
   const Index n_;
   const bool linear_;
   RandomLayers layers_;
-  Matrix work_, gram_;
+  Workspace work_, gram_;
   std::vector<double> values_;
   QrDecomposition qr_;
   GradedProduct graded_;

@@ -4,7 +4,8 @@
 #pragma once
 #include <Eigen/Core>
 #include <algorithm>
-#include <cstdint>
+#include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "meanfree/parallel.hpp"
@@ -16,6 +17,42 @@ using Matrix = Eigen::MatrixXd;
 using MatrixView = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
 using ConstMatrixView = Eigen::Ref<const Matrix, 0, Eigen::OuterStride<>>;
 using Eigen::Index;
+
+/// A matrix whose memory only grows.
+class Workspace {
+ public:
+  Eigen::Map<Matrix> map() { return {data_.data(), rows_, columns_}; }
+  Eigen::Map<const Matrix> map() const { return {data_.data(), rows_, columns_}; }
+  Index rows() const { return rows_; }
+  Index cols() const { return columns_; }
+
+  /// Contents are lost.
+  Eigen::Map<Matrix> resize(Index rows, Index columns) {
+    const auto size = static_cast<std::size_t>(rows * columns);
+    if (data_.size() < size) data_.resize(size);
+    rows_ = rows;
+    columns_ = columns;
+    return map();
+  }
+
+  /// Keep the first rows.
+  void shrink(Index rows) {
+    for (Index j = 1; j < columns_; ++j) {
+      std::copy_n(data_.data() + j * rows_, rows, data_.data() + j * rows);
+    }
+    rows_ = rows;
+  }
+
+  void swap(Workspace& other) {
+    data_.swap(other.data_);
+    std::swap(rows_, other.rows_);
+    std::swap(columns_, other.columns_);
+  }
+
+ private:
+  std::vector<double> data_;
+  Index rows_ = 0, columns_ = 0;
+};
 
 class Product {
  public:

@@ -75,7 +75,7 @@ class RandomLayers {
   }
 
   State state;
-  Matrix jacobian;  // of the layers since start_block, in units of 2^exponent
+  Workspace jacobian;  // of the layers since start_block, in units of 2^exponent
   std::int64_t exponent = 0;
 
   /// The largest |phi'| over the least that is not 0, in the last layer.
@@ -118,10 +118,11 @@ class RandomLayers {
       state.unit += e;
     }
     state.rank = std::min(state.rank, jacobian.rows());
-    const double largest = jacobian.size() == 0 ? 0.0 : jacobian.cwiseAbs().maxCoeff();
+    const bool empty = jacobian.rows() == 0 || jacobian.cols() == 0;
+    const double largest = empty ? 0.0 : jacobian.map().cwiseAbs().maxCoeff();
     if (largest > 0.0 && (largest > 0x1p60 || largest < 0x1p-60)) {
       const std::int64_t e = exponent_of(largest);
-      jacobian *= std::ldexp(1.0, static_cast<int>(-e));
+      jacobian.map() *= std::ldexp(1.0, static_cast<int>(-e));
       exponent += e;
     }
   }
@@ -185,13 +186,13 @@ class RandomLayers {
     draw_weights(layer, k, pause);
     draw_normals(layer, Purpose::pre_activations, 0, n_, noise_.data());
     trial_.resize(k);
-    trial_.noalias() = gain_ * (w_ * state.x);
+    trial_.noalias() = gain_ * (w_.map() * state.x);
     trial_ += noise * noise_.head(k);
     if (vanishes_) {
       if (variance > 0.0) {
         for (Index i = 0; i < k; ++i)
           trial_[i] = h_[active_[static_cast<std::size_t>(i)]] - trial_[i];
-        w_.noalias() += trial_ * (gain_ / variance * state.x).transpose();
+        w_.map().noalias() += trial_ * (gain_ / variance * state.x).transpose();
       }
     } else {
       h_ = trial_;
@@ -205,18 +206,19 @@ class RandomLayers {
   /// the triangular factor of the others.
   void draw_weights(std::int64_t layer, Index k, Pause& pause) {
     if (layer > 0) {
-      w_.resize(k, state.x.size());
-      draw_normals(layer, Purpose::weights, 0, w_.size(), w_.data());
+      Eigen::Map<Matrix> w = w_.resize(k, state.x.size());
+      draw_normals(layer, Purpose::weights, 0, w.size(), w.data());
       return;
     }
     const Index triangle = std::min(k, n_ - 1);
-    w_.setZero(k, 1 + triangle);
-    draw_normals(layer, Purpose::pre_activations, 3 * padded_, k, w_.data());
+    Eigen::Map<Matrix> w = w_.resize(k, 1 + triangle);
+    w.setZero();
+    draw_normals(layer, Purpose::pre_activations, 3 * padded_, k, w.data());
     const auto stream = [&](Purpose purpose) {
       return Stream(law_.seed, sample_, static_cast<std::uint64_t>(layer), purpose);
     };
     draw_triangle(stream(Purpose::weights), stream(Purpose::lengths), true, n_ - 1,
-                  w_.rightCols(triangle), draws_, pause);
+                  w.rightCols(triangle), draws_, pause);
     state.x = Eigen::VectorXd(state.x.head(1 + triangle));
   }
 
@@ -225,8 +227,9 @@ class RandomLayers {
   void keep_active(std::int64_t layer, bool selected, Pause& pause) {
     const Index k = static_cast<Index>(active_.size());
     if (!selected && k < n_) {
-      for (Index i = 0; i < k; ++i) w_.row(i) = w_.row(active_[static_cast<std::size_t>(i)]);
-      w_.conservativeResize(k, Eigen::NoChange);
+      Eigen::Map<Matrix> w = w_.map();
+      for (Index i = 0; i < k; ++i) w.row(i) = w.row(active_[static_cast<std::size_t>(i)]);
+      w_.shrink(k);
     }
     const bool was_triangular = triangular_;
     triangular_ = layer == 0 && (selected || k == n_);
@@ -246,12 +249,12 @@ class RandomLayers {
   void multiply_by_jacobian(bool triangular, Pause& pause) {
     constexpr Index block = 64;
     const Index n = jacobian.cols();
-    if (!triangular) return multiplier_.multiply(w_, jacobian, product_, pause);
+    if (!triangular) return multiplier_.multiply(w_.map(), jacobian.map(), product_.map(), pause);
     for (Index j = 0; j < n; j += block) {
       const Index width = std::min(block, n - j), row = std::max<Index>(0, j - 1);
       const Index height = j == 0 ? jacobian.rows() : jacobian.rows() - row;
-      multiplier_.multiply(w_.rightCols(height), jacobian.block(row, j, height, width),
-                           product_.middleCols(j, width), pause);
+      multiplier_.multiply(w_.map().rightCols(height), jacobian.map().block(row, j, height, width),
+                           product_.map().middleCols(j, width), pause);
     }
   }
 
@@ -264,7 +267,7 @@ class RandomLayers {
       trial_[i] = slope_[from];
       state.x[i] = value_[from];
     }
-    jacobian.array().colwise() *= trial_.array();
+    jacobian.map().array().colwise() *= trial_.array();
   }
 
   void advance_orthogonal(std::int64_t layer, Pause& pause) {
@@ -273,23 +276,24 @@ class RandomLayers {
       h_ *= std::sqrt(law_.q);
       activate(layer, pause);
       const Index k = static_cast<Index>(active_.size());
-      jacobian.setIdentity(k, k);
+      jacobian.resize(k, k).setIdentity();
       identity_ = false;
       take_active();
       return;
     }
     const Index k = state.x.size(), columns = this->columns();
-    w_.setZero(n_, columns + 1);
-    w_.col(columns).head(k) = state.x;
-    if (k < n_) w_(k, columns) = std::sqrt(state.rest);
+    Eigen::Map<Matrix> w = w_.resize(n_, columns + 1);
+    w.setZero();
+    w.col(columns).head(k) = state.x;
+    if (k < n_) w(k, columns) = std::sqrt(state.rest);
     if (identity_) {
-      w_.topLeftCorner(k, k).setIdentity();
+      w.topLeftCorner(k, k).setIdentity();
     } else {
-      w_.topLeftCorner(k, columns) = jacobian;
+      w.topLeftCorner(k, columns) = jacobian.map();
     }
-    haar_.apply(Stream(law_.seed, sample_, static_cast<std::uint64_t>(layer), Purpose::weights), w_,
+    haar_.apply(Stream(law_.seed, sample_, static_cast<std::uint64_t>(layer), Purpose::weights), w,
                 pause);
-    h_ = gain_ * w_.col(columns);
+    h_ = gain_ * w.col(columns);
     const double b = bias(layer);
     if (b > 0.0) {
       draw_normals(layer, Purpose::pre_activations, 0, n_, noise_.data());
@@ -297,9 +301,9 @@ class RandomLayers {
     }
     activate(layer, pause);
     const Index left = static_cast<Index>(active_.size());
-    jacobian.resize(left, columns);
+    Eigen::Map<Matrix> out = jacobian.resize(left, columns);
     for (Index j = 0; j < columns; ++j) {
-      for (Index i = 0; i < left; ++i) jacobian(i, j) = w_(active_[static_cast<std::size_t>(i)], j);
+      for (Index i = 0; i < left; ++i) out(i, j) = w(active_[static_cast<std::size_t>(i)], j);
     }
     identity_ = false;
     take_active();
@@ -316,7 +320,7 @@ class RandomLayers {
   Eigen::VectorXd h_, value_, slope_, noise_, trial_;
   std::vector<Index> active_;
   std::vector<double> draws_;
-  Matrix w_, product_;
+  Workspace w_, product_;
   Product multiplier_;
   HaarMatrix haar_;
 };

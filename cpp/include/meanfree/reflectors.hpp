@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "meanfree/fused.hpp"
 #include "meanfree/parallel.hpp"
 #include "meanfree/product.hpp"
 
@@ -36,19 +37,20 @@ class BlockReflector {
 
   /// x <- H_k ... H_1 x, or, not reversed, H_1 ... H_k x.
   void apply(const ConstMatrixView& v, MatrixView x, bool reversed, Pause& pause) {
-    along_.resize(v.cols(), x.cols());
-    scaled_.resize(v.cols(), x.cols());
-    product_.multiply_transposed(v, x, along_, pause);
+    const Eigen::Map<Matrix> along = along_.resize(v.cols(), x.cols());
+    const Eigen::Map<Matrix> scaled = scaled_.resize(v.cols(), x.cols());
+    product_.multiply_transposed(v, x, along, pause);
     if (reversed) {
-      product_.multiply_transposed(s_, along_, scaled_, pause);
+      product_.multiply_transposed(s_, along, scaled, pause);
     } else {
-      product_.multiply(s_, along_, scaled_, pause);
+      product_.multiply(s_, along, scaled, pause);
     }
-    product_.subtract(v, scaled_, x, pause);
+    product_.subtract(v, scaled, x, pause);
   }
 
  private:
-  Matrix gram_, s_, along_, scaled_;
+  Matrix gram_, s_;
+  Workspace along_, scaled_;
   Product product_;
 };
 
@@ -101,11 +103,8 @@ class QrDecomposition {
         v.segment(j + 1, length - 1) = a.col(at).tail(length - 1);
         a(at, at) = beta;
         a.col(at).tail(length - 1).setZero();
-        const auto tail = v.tail(length);
-        for (Index c = at + 1; c < k + width; ++c) {
-          auto y = a.col(c).tail(length);
-          const double factor = tau_[at] * tail.dot(y);
-          y -= factor * tail;
+        if (tau_[at] != 0.0 && j + 1 < width) {
+          reflect_columns(&v[j], length, tau_[at], &a(at, at + 1), a.outerStride(), width - j - 1);
         }
       }
       if (k + width < a.cols()) {
