@@ -172,7 +172,7 @@ py::dict spectral_branch(const py::tuple& spec, const Array& atom_array) {
 constexpr std::int64_t spectral_block = 4 * n_lanes;
 
 Array spectral_values(const py::tuple& spec, const py::tuple& table, const Array& log_lambda,
-                      int n_threads, const py::object& progress) {
+                      int n_threads, const py::object& progress, bool distribution) {
   const SpectralEquation equation = to_equation(spec);
   std::vector<SpectralAtom> atoms;
   const SpectralCurve curve = to_curve(table, equation.n_laws(), atoms);
@@ -184,7 +184,7 @@ Array spectral_values(const py::tuple& spec, const py::tuple& table, const Array
   const py::gil_scoped_release release;
   for_each_block((n + spectral_block - 1) / spectral_block, n_threads,
                  [&](std::int64_t block, Pause& pause) {
-                   Spectrum spectrum(equation, curve, atoms);
+                   Spectrum spectrum(equation, curve, atoms, distribution);
                    SpectralPoint points[n_lanes];
                    const std::int64_t end = std::min(n, (block + 1) * spectral_block);
                    for (std::int64_t i = block * spectral_block; i < end; i += n_lanes) {
@@ -253,7 +253,8 @@ void bind_spectrum(py::module_& m) {
       py::arg("law"), py::arg("k_max"));
   m.def("spectral_branch", &spectral_branch, py::arg("equation"), py::arg("atoms").noconvert());
   m.def("spectral_values", &spectral_values, py::arg("equation"), py::arg("table"),
-        py::arg("log_lambda").noconvert(), py::arg("n_threads"), py::arg("progress"));
+        py::arg("log_lambda").noconvert(), py::arg("n_threads"), py::arg("progress"),
+        py::arg("distribution") = true);
   m.def("spectral_quantiles", &spectral_quantiles, py::arg("equation"), py::arg("table"),
         py::arg("p").noconvert(), py::arg("n_threads"), py::arg("progress"));
   m.def(

@@ -142,13 +142,15 @@ def slope_law_moments(law: _Law, k_max: int) -> _Array: ...
 # atoms (2, n): log lambda (-inf at 0) and mass of the atoms of the spectrum
 def spectral_branch(equation: _Equation, atoms: _Array) -> _SpectralBranch: ...
 
-# (4, n): log(lambda density), -inf outside the bulk; CDF with atoms; 1 - CDF; Newton steps
+# (4, n): log(lambda density), -inf outside the bulk; CDF with atoms; 1 - CDF; Newton steps. Where
+# `distribution` is False rows 1 and 2 mean nothing, for speed
 def spectral_values(
     equation: _Equation,
     table: tuple[_Array, ...],
     log_lambda: _Array,
     n_threads: int,
     progress: _Progress,
+    distribution: bool = True,
 ) -> _Array: ...
 
 # log lambda, -inf inside an atom at 0

@@ -109,6 +109,14 @@ class SlopeLaw {
     return sum;
   }
 
+  /// Standard deviation of t over its mean.
+  double relative_spread() const {
+    double sum = at_zero_;
+    for (std::size_t j = 0; j < t_.size(); ++j)
+      sum += w_[j] * (t_[j] / mean_ - 1.0) * (t_[j] / mean_ - 1.0);
+    return std::sqrt(sum);
+  }
+
   /// E t^k / (E t)^k.
   long double scaled_moment(int k) const {
     long double sum = 0.0L, mean = 0.0L;

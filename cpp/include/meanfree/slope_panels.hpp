@@ -247,7 +247,7 @@ class SlopePanelBuilder {
         add(panel.slope[j] * panel.slope[j],
             panel.factor * half * weights[j] * special::normal_pdf(middle + half * nodes[j]));
     }
-    if (std::sqrt(square) > 1e-9 * mean) return;
+    if (std::sqrt(square) > 3e-9 * mean) return;
     law.atoms = {{mean, 1.0}};
     law.panels.clear();
   }

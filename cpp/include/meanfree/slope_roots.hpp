@@ -194,6 +194,7 @@ class SlopeRoots {
     if (size(d2f) == 0.0) return 1;
     // the other root of the parabola, then Newton's method with the first one divided out
     Complex s2 = s - 2.0 * (df / d2f);
+    if (a != 0.0 && size(-(b / a) - s) < size(s2)) s2 = -(b / a) - s;  // of the whole panel's parabola
     if (std::fabs(s2.re) > wide || std::fabs(s2.im) > 3.5 || size(s2 - s) < 1e-14) return 1;
     double before = 2.0;
     for (int i = 0; i < 20; ++i) {

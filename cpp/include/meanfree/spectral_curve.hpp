@@ -59,6 +59,13 @@ class SpectralCurveBuilder {
           break;
       }
     }
+    split_at_atoms(curve_, [&](double y, double& density) {
+      std::vector<Complex> x;
+      if (!march_.continue_down(y, x)) fail("no density was found beside the atom at", y);
+      const CurveNode node = march_.node_at(y, x);
+      density = node.density;
+      return node.survival;
+    });
     double mass = 0.0;
     for (const SpectralBulk& bulk : curve_.bulks) mass += bulk.survival_low - bulk.survival_high;
     curve_.mass = mass;
@@ -68,7 +75,9 @@ class SpectralCurveBuilder {
     for (const CurvePiece& piece : curve_.pieces) n_nodes += piece.nodes.size();
     curve_.steps =
         static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
-    if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8))
+    // a law whose values differ in their last digits only is known as well as these digits
+    const double blur = 1e-14 / (1e-14 + equation_.law(0).relative_spread());
+    if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8 + blur))
       fail("the mass of bulk and atoms is not 1 but", mass + in_atoms);
     if (!(curve_.residual < 1e-10)) fail("the equation is left with an error of", curve_.residual);
     return std::move(curve_);
@@ -81,25 +90,54 @@ class SpectralCurveBuilder {
     SpectralCurve curve;
     double above = 1.0;
     for (const SpectralAtom& atom : atoms_) above -= atom.mass;
-    for (const SlopeLaw::Range& range : equation_.law(0).ranges()) {
+    const std::vector<SlopeLaw::Range> ranges = equation_.law(0).ranges();
+    for (const SlopeLaw::Range& range : ranges) {
       SpectralBulk bulk{};
       bulk.low = range.low < 1e-100 ? -infinity : equation_.constant() + std::log(range.low);
       bulk.high = equation_.constant() + std::log(range.high);
       bulk.effective_low = range.low_is_tail, bulk.effective_high = range.high_is_tail;
-      curve.bulks.push_back(bulk);
-      curve.mass += range.mass;
-    }
-    if (!(std::fabs(above - curve.mass) < 1e-8))
-      fail("the mass of bulk and atoms is not 1 but", 1.0 + curve.mass - above);
-    for (SpectralBulk& bulk : curve.bulks) {
-      const std::size_t k = static_cast<std::size_t>(&bulk - curve.bulks.data());
       bulk.survival_low = above;
       for (const SpectralAtom& atom : atoms_)
         if (atom.log_lambda > bulk.low) bulk.survival_low += atom.mass;
-      bulk.survival_high = bulk.survival_low - equation_.law(0).ranges()[k].mass;
-      above -= equation_.law(0).ranges()[k].mass;
+      above -= range.mass;
+      bulk.survival_high = above;
+      for (const SpectralAtom& atom : atoms_)
+        if (atom.log_lambda >= bulk.high) bulk.survival_high += atom.mass;
+      curve.bulks.push_back(bulk);
+      curve.mass += range.mass;
     }
+    if (!(std::fabs(above) < 1e-8)) fail("the mass of bulk and atoms is not 1 but", 1.0 - above);
+    split_at_atoms(curve, [&](double y, double& density) {
+      const Complex x{std::exp(y - equation_.constant()), 0.0};
+      const Complex at{x.re, 1e-140 * x.re};
+      double angle;
+      RootCache cache;
+      equation_.law(0).log_integral<1>({{at.re}, {at.im}}, &angle, &cache);
+      density = 0.0;
+      return angle / pi;
+    });
     return curve;
+  }
+
+  /// An atom within an interval cuts it in two.
+  template <class Survival>
+  void split_at_atoms(SpectralCurve& curve, Survival survival) const {
+    for (const SpectralAtom& atom : atoms_) {
+      for (std::size_t k = 0; k < curve.bulks.size(); ++k) {
+        const double y = atom.log_lambda, tiny = 1e-9 * (1.0 + std::fabs(y));
+        if (!(curve.bulks[k].low < y - tiny && curve.bulks[k].high > y + tiny)) continue;
+        double density = 0.0;
+        const double step = 1e-12 * (1.0 + std::fabs(y)), above = survival(y + step, density);
+        SpectralBulk low = curve.bulks[k];
+        SpectralBulk& high = curve.bulks[k];
+        low.high = high.low = y;
+        high.survival_low = above + step * density;
+        low.survival_high = high.survival_low + atom.mass;
+        low.soft_high = low.effective_high = high.soft_low = high.effective_low = false;
+        curve.bulks.insert(curve.bulks.begin() + static_cast<std::ptrdiff_t>(k), low);
+        break;
+      }
+    }
   }
 
   [[noreturn]] static void fail(const char* what, double value) {
@@ -121,6 +159,7 @@ class SpectralCurveBuilder {
   }
   double missing_below() const {
     const SpectralBulk& first = curve_.bulks.front();
+    if (first.low == -std::numeric_limits<double>::infinity()) return 0.0;
     double mass = 1.0 - first.survival_low;
     for (const SpectralAtom& atom : atoms_)
       if (atom.log_lambda < first.low) mass -= atom.mass;
@@ -133,14 +172,21 @@ class SpectralCurveBuilder {
   }
 
   bool find_seed(double& seed, std::vector<Complex>& x) {
-    const double y = equation_.log_mean();
+    // at the mean of the bulk, unless a gap is there
+    double mass = 1.0, mean = 1.0;
+    for (const SpectralAtom& atom : atoms_) {
+      mass -= atom.mass;
+      mean -= atom.mass * std::exp(std::min(700.0, atom.log_lambda - equation_.log_mean()));
+    }
+    double y = equation_.log_mean();
+    if (mean > 1e-9 && try_seed(y + std::log(mean / mass), seed, x)) return true;
     if (try_seed(y, seed, x)) return true;
     double offset = 1e-12;
     for (int k = 0; k < 64; ++k, offset *= 1.7) {
       if (try_seed(y - offset, seed, x)) return true;
       if (try_seed(y + offset, seed, x)) return true;
     }
-    return false;
+    return scan(y - 30.0, y - std::log(mass) + 1.0, seed, x);
   }
 
   /// Equidistant points, ever more, strictly between two ends.
@@ -194,7 +240,8 @@ class SpectralCurveBuilder {
     const double near = 1e-7 * std::min(1.0, std::min(low.high - low.low, high.high - high.low));
     if (!(std::fabs(low.high - high.low) < near)) return;
     low.high = high.low = 0.5 * (low.high + high.low);
-    low.survival_high = high.survival_low = 0.5 * (low.survival_high + high.survival_low);
+    if (std::fabs(low.survival_high - high.survival_low) < 1e-6)  // else there is an atom
+      low.survival_high = high.survival_low = 0.5 * (low.survival_high + high.survival_low);
   }
 
   /// The interval around a seed.

@@ -108,14 +108,27 @@ class CurveMarch {
     for (std::size_t l = 0; l < n_; ++l) x[l] = equation_.start(l, raised(y, tau));
     if (!solve(raised(y, tau), x, 30, 1.0, 1e-3)) return false;
     double step = 3.0;
-    std::vector<Complex> trial;
+    std::vector<Complex> trial, rates(n_);
+    Complex slope;
+    const auto keep_rates = [&] {
+      for (std::size_t l = 0; l < n_; ++l) rates[l] = state_.growth[l][0];
+      slope = state_.slope[0];
+    };
+    keep_rates();
     while (tau > lowest_tau) {
       // well inside a bulk the rest is one step
       if (tau < -1.0 && min_height(x) > 0.02) break;
       const double next = std::max(lowest_tau, tau - step);
       trial = x;
+      const Complex change = raised(y, next) - raised(y, tau);
+      for (std::size_t l = 0; l < n_; ++l) {
+        const Complex rate = equation_.use(l).r * (rates[l] / slope);
+        const Complex guess = x[l] * exp(rate * change);
+        if (guess.im > 0.0 && size(rate * change) < 5.0) trial[l] = guess;
+      }
       if (solve(raised(y, next), trial, 8, 0.6, 1e-3)) {
         x.swap(trial);
+        keep_rates();
         tau = next;
         step *= 1.6;
       } else {
@@ -165,7 +178,7 @@ class CurveMarch {
       for (std::size_t l = 0; l < n_; ++l) {
         upper = upper && guess[l].im > 0.0 && guess[l].im < pi;
         trial[l] = exp(guess[l]);
-        upper = upper && trial[l].im > 0.0;
+        upper = upper && trial[l].im > 0.0 && size(trial[l]) > 1e-250 && size(trial[l]) < 1e250;
       }
       if (upper && solve({piece.log_lambda(next), 0.0}, trial, 12, 1.0, coarse ? 1e-6 : 1e-9)) {
         error = difference(piece, guess, trial);
@@ -199,7 +212,7 @@ class CurveMarch {
         break;
       }
       bool tiny = std::fabs(y - piece.anchor) > 1e7;
-      for (const Complex& z : trial) tiny = tiny || size(z) < 1e-240 || size(z) > 1e240;
+      for (const Complex& z : trial) tiny = tiny || size(z) < 1e-150 || size(z) > 1e150;
       if (tiny) {
         end.kind = EdgeKind::hard;
         end.log_lambda = -std::numeric_limits<double>::infinity();

@@ -26,8 +26,8 @@ struct SpectralPoint {
 class Spectrum {
  public:
   Spectrum(const SpectralEquation& equation, const SpectralCurve& curve,
-           const std::vector<SpectralAtom>& atoms, bool with_cdf = true)
-      : equation_(equation), curve_(curve), atoms_(atoms), with_cdf_(with_cdf) {}
+           const std::vector<SpectralAtom>& atoms, bool distribution = true)
+      : equation_(equation), curve_(curve), atoms_(atoms), distribution_(distribution) {}
 
   /// n <= n_lanes points.
   void evaluate(const double* y, int n, SpectralPoint* out) {
@@ -93,7 +93,8 @@ class Spectrum {
     if (bulk.soft_low || bulk.effective_low) return bulk.low;
     for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
       const CurvePiece& piece = curve_.pieces[k];
-      if (piece.direction < 0.0) return piece.log_lambda(piece.nodes.back().v);
+      if (piece.direction < 0.0)
+        return std::max(bulk.low, piece.log_lambda(piece.nodes.back().v));
     }
     return bulk.low;
   }
@@ -212,9 +213,9 @@ class Spectrum {
           for (std::size_t l = 0; l < n_laws; ++l) x_[l].set(i, next_[l][i]);
       }
     }
-    if (n_laws > 1 && with_cdf_) equation_.evaluate<n_lanes>(x_.data(), state_);
+    if (n_laws > 1 && distribution_) equation_.evaluate<n_lanes>(x_.data(), state_);
     double survival[n_lanes] = {};
-    if (with_cdf_) equation_.survival<n_lanes>(x_.data(), state_, target, survival);
+    if (distribution_) equation_.survival<n_lanes>(x_.data(), state_, target, survival);
     double log_density[n_lanes];
     for (int i = 0; i < n_lanes; ++i) log_density[i] = special::log(-imaginary[i] / pi);
     for (int i = 0; i < n; ++i) {
@@ -289,7 +290,7 @@ class Spectrum {
   const SpectralEquation& equation_;
   const SpectralCurve& curve_;
   const std::vector<SpectralAtom>& atoms_;
-  const bool with_cdf_;
+  const bool distribution_;  // is the CDF wanted?
   SpectralState<n_lanes> state_;
   std::vector<Lanes<n_lanes>> x_, next_, move_;
 };
