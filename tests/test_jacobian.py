@@ -361,7 +361,7 @@ def test_bad_factors_are_named(factors, message):
         mf.log_singular_values(factors)
 
 
-@pytest.mark.parametrize("factors", ["matrix", 3.0])
+@pytest.mark.parametrize("factors", ["matrix", 3.0, np.array(3.0)])
 def test_factors_are_a_sequence(factors):
     with pytest.raises(TypeError, match="factors must be a sequence of matrices"):
         mf.log_singular_values(factors)

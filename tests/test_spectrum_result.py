@@ -138,6 +138,14 @@ def test_singular_values_are_square_roots():
         SPECTRUM.singular_density(1e-150), rel=1e-6
     )
     assert mf.jacobian_spectrum(mf.Ensemble("linear", 1.0), 2).singular_density(0.0) == np.inf
+    # wherever the bulk lies: here its top is at lambda = 10**-5999
+    assert mf.jacobian_spectrum(mf.Ensemble("linear", 1e-3), 1000).singular_density(0.0) == np.inf
+
+
+def test_singular_values_of_gelu_reach_zero_where_its_slope_does():
+    q, z = 1.0, -0.7517915246935645  # phi'(z) = Phi(z) + z N(z) = 0, phi''(z) = N(z) (2 - z**2)
+    one = mf.jacobian_spectrum(mf.Ensemble("gelu", 1.0, weights="orthogonal"), 1, q=[q])
+    assert one.singular_density(0.0) == pytest.approx(2 / (2 - z**2), rel=1e-9)
 
 
 def test_fraction_within_includes_both_ends():

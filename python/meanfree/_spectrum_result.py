@@ -371,7 +371,7 @@ class JacobianSpectrum:
         """Return the limit of 2 s rho(s**2): rho ~ lambda**-0.5 is the case between 0 and inf."""
         if not self.log_bulks.size or np.isfinite(self.log_edges[0]):
             return 0.0
-        far = np.array([-1000.0, -1200.0])
+        far = self.log_edges[1] - np.array([100.0, 120.0])
         values = self._values(far, 1, False)[0] - 0.5 * far  # of log(2 s rho) without log 2
         if abs(values[0] - values[1]) < 1e-6:
             return 2.0 * exponential(float(values[1]))

@@ -228,7 +228,7 @@ def log_singular_values(factors: Sequence[ArrayLike]) -> Array:
 
 
 def _matrices(factors: Any) -> list[Array]:
-    if isinstance(factors, str | bytes) or not hasattr(factors, "__iter__"):
+    if isinstance(factors, str | bytes) or not np.iterable(factors):
         msg = f"factors must be a sequence of matrices, got {factors!r:.60}"
         raise TypeError(msg)
     matrices: list[Array] = []
