@@ -332,6 +332,7 @@ def test_chapters_of_the_report_are_complete():
         assert "Source: " in chapter.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_chapters_of_mean_field_theory_agree(number):
     settings = engine.Settings(small=True)

@@ -74,6 +74,7 @@ def test_the_largest_eigenvalue_lies_below_the_edge_by_the_mean_of_its_law():
     assert abs(largest.mean() - expected) < 4 * error + spectrum.maximum / width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "n_figures"), [(4, 4), (5, 2), (6, 2)])
 def test_chapters_of_spectra_agree(number, n_figures):
     report = engine.run_report(
