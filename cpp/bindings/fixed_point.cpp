@@ -15,24 +15,27 @@ namespace meanfree {
 
 namespace {
 
-/// With `interpolate` the averages of an analytic activation are interpolated in q, shared by all
-/// n. Each result depends on its own sigma_w and sigma_b only.
+/// For pairs of sigma_w and sigma_b, or with `grid` for each of the first with each of the second:
+/// then the results have two dimensions. With `interpolate` the averages of an analytic activation
+/// are interpolated in q, shared by all. Each result depends on its own sigma_w and sigma_b only.
 py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& sigma_b,
                       double keep, int n_threads, const py::object& progress, bool correlations,
-                      bool interpolate) {
+                      bool interpolate, bool grid) {
   const Activation phi = to_activation(spec);
-  const std::int64_t n = sigma_w.size();
-  if (sigma_b.size() != n)
+  const std::int64_t n_columns = sigma_b.size(), n = sigma_w.size() * (grid ? n_columns : 1);
+  if (!grid && n_columns != n)
     throw std::invalid_argument("sigma_w and sigma_b must have the same length");
+  using Shape = std::vector<py::ssize_t>;
+  const Shape shape = grid ? Shape{sigma_w.size(), n_columns} : Shape{n};
   py::dict result;
   // one array: a single large block is not handed back to the system after every call
-  Array rows = new_array({FixedPoints::n_rows, n});
+  Array rows = new_array({FixedPoints::n_rows * n});
   int row = 0;
   for (const char* name : {"q", "c", "delta", "chi_1", "chi_2", "chi_c", "length_slope", "xi_q",
                            "xi_c", "xi_gradient", "q_error"})
-    result[name] = Array({n}, rows.mutable_data(row++), rows);
+    result[name] = Array(shape, rows.mutable_data() + n * row++, rows);
   const auto codes = [&](const char* name) {
-    py::array_t<std::int8_t> values(n);
+    py::array_t<std::int8_t> values(shape);
     result[name] = values;
     return values.mutable_data();
   };
@@ -42,7 +45,6 @@ py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& 
   const py::gil_scoped_release release;
   const auto average_of_table = averages_of(phi);
   const LengthTable table(phi, *average_of_table);
-  const auto scale_of = [&](std::int64_t i) { return Scale{w[i] * w[i], b[i] * b[i], keep}; };
   std::unique_ptr<Interpolation> shared;
   if (interpolate && phi.family == Family::analytic)
     shared = std::make_unique<Interpolation>(phi, LengthTable::per_decade, -table.one(),
@@ -57,10 +59,17 @@ py::dict fixed_points(const py::tuple& spec, const Array& sigma_w, const Array& 
                    FixedPointSolver solver(phi, table, *average, correlations);
                    std::vector<Scale> scale(lanes);
                    const std::int64_t end = std::min(n, (k + 1) * block);
+                   std::int64_t i_w = grid ? k * block / n_columns : k * block;
+                   std::int64_t i_b = grid ? k * block % n_columns : k * block;
                    for (std::int64_t i = k * block; i < end; i += lanes) {
                      pause.check();
                      const std::int64_t size = std::min(lanes, end - i);
-                     for (std::int64_t j = 0; j < size; ++j) scale[j] = scale_of(i + j);
+                     for (std::int64_t j = 0; j < size; ++j) {
+                       scale[j] = {w[i_w] * w[i_w], b[i_b] * b[i_b], keep};
+                       const bool wraps = ++i_b == n_columns && grid;
+                       i_w += wraps || !grid ? 1 : 0;
+                       i_b = wraps ? 0 : i_b;
+                     }
                      solver.solve(scale.data(), size, out.from(i));
                    }
                  },
@@ -144,7 +153,7 @@ py::dict critical_points(const py::tuple& spec, const Array& sigma_b) {
 void bind_fixed_point(py::module_& m) {
   m.def("fixed_points", &fixed_points, py::arg("phi"), py::arg("sigma_w").noconvert(),
         py::arg("sigma_b").noconvert(), py::arg("keep"), py::arg("n_threads"), py::arg("progress"),
-        py::arg("correlations") = true, py::arg("interpolate") = false);
+        py::arg("correlations") = true, py::arg("interpolate") = false, py::arg("grid") = false);
   m.def("length_roots", &length_roots, py::arg("phi"), py::arg("sigma_w"), py::arg("sigma_b"),
         py::arg("keep"));
   m.def("critical_points", &critical_points, py::arg("phi"), py::arg("sigma_b").noconvert());

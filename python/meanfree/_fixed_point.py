@@ -168,16 +168,17 @@ def fixed_points(
     n_threads: int,
     progress: Callable[[int], None] | None = None,
     *,
-    interpolate: bool = False,
+    grid: bool = False,
 ) -> dict[str, Any]:
     """Return the fields of FixedPoint, as arrays (n,), for n ensembles of one activation.
 
-    ``phase`` and ``status`` are indices into PHASES and STATUSES. With `interpolate`, for many
-    ensembles, the averages of analytic activations are interpolated in q.
+    ``phase`` and ``status`` are indices into PHASES and STATUSES. With `grid` the ensembles are
+    all of sigma_w (n,) with all of sigma_b (m,), the arrays (n, m), and the averages of analytic
+    activations are interpolated in q.
     """
     found: dict[str, Any] = dict(
         _core.fixed_points(
-            phi.core, sigma_w, sigma_b, keep, n_threads, progress, interpolate=interpolate
+            phi.core, sigma_w, sigma_b, keep, n_threads, progress, interpolate=grid, grid=grid
         )
     )
     return found

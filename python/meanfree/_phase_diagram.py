@@ -186,12 +186,10 @@ def phase_diagram(
     w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
     keep = real("keep", keep, KEEP)
     threads = cores(n_threads)
-    grid_w, grid_b = np.repeat(w, b.size), np.tile(b, w.size)
-    with progress_bar(progress, "phase diagram", grid_w.size) as report:
-        found = fixed_points(phi, grid_w, grid_b, keep, threads, report, interpolate=True)
-    grid = {name: values.reshape(w.size, b.size) for name, values in found.items()}
-    phase, status = grid.pop("phase"), grid.pop("status")
-    return PhaseDiagram(phi, w, b, keep, **grid, _phase=phase, _status=status)
+    with progress_bar(progress, "phase diagram", w.size * b.size) as report:
+        found = fixed_points(phi, w, b, keep, threads, report, grid=True)
+    phase, status = found.pop("phase"), found.pop("status")
+    return PhaseDiagram(phi, w, b, keep, **found, _phase=phase, _status=status)
 
 
 def _axis(name: str, value: ArrayLike) -> Array:

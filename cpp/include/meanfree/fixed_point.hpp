@@ -60,12 +60,18 @@ class FixedPointSolver {
         table_(table),
         average_(average),
         roots_(table, average, phi.concave_length),
-        with_correlations_(correlations) {
+        with_correlations_(correlations),
+        dear_(phi.family == Family::analytic || average.lanes() == 1) {
     average_.expect_search();
   }
 
   /// n at most lanes().
   void solve(const Scale* scale, std::int64_t n, const FixedPoints& out) {
+    if (phi_.family == Family::homogeneous && with_correlations_ &&
+        std::all_of(scale, scale + n, [](const Scale& s) { return s.keep == 1.0; })) {
+      homogeneous(scale, n, out);
+      return;
+    }
     lengths(scale, n, out);
     slopes(scale, n, out);
     correlations(scale, n, out);
@@ -81,9 +87,9 @@ class FixedPointSolver {
   }
 
   void lengths(const Scale* scale, std::int64_t n, const FixedPoints& out) {
-    std::vector<Bracket> brackets;
-    std::vector<Scale> scales;
-    std::vector<std::int64_t> where;
+    brackets_.clear();
+    scales_.clear();
+    where_.clear();
     for (std::int64_t i = 0; i < n; ++i) {
       if (phi_.family == Family::homogeneous) {
         homogeneous_length(scale[i], i, out);
@@ -92,9 +98,9 @@ class FixedPointSolver {
       Bracket bracket;
       switch (roots_.from_one(scale[i], bracket)) {
         case LengthRoots::End::root:
-          brackets.push_back(bracket);
-          scales.push_back(scale[i]);
-          where.push_back(i);
+          brackets_.push_back(bracket);
+          scales_.push_back(scale[i]);
+          where_.push_back(i);
           break;
         case LengthRoots::End::zero:
           set(out, i, 0.0, Status::collapsed_to_zero);
@@ -103,14 +109,15 @@ class FixedPointSolver {
           set(out, i, detail::infinity, Status::diverges);
       }
     }
-    std::vector<double> q(where.size()), slope(where.size());
-    roots_.polish(scales.data(), brackets.data(), static_cast<std::int64_t>(where.size()), q.data(),
-                  slope.data());
-    for (std::size_t k = 0; k < where.size(); ++k) {
-      if (slope[k] < -1.0 - 1e-6)
+    q_.resize(where_.size());
+    slope_.resize(where_.size());
+    roots_.polish(scales_.data(), brackets_.data(), static_cast<std::int64_t>(where_.size()),
+                  q_.data(), slope_.data());
+    for (std::size_t k = 0; k < where_.size(); ++k) {
+      if (slope_[k] < -1.0 - 1e-6)
         throw NotConverged("the length map oscillates: its slope at the fixed point q = " +
-                           std::to_string(q[k]) + " is " + std::to_string(slope[k]));
-      set(out, where[k], q[k], Status::converged);
+                           std::to_string(q_[k]) + " is " + std::to_string(slope_[k]));
+      set(out, where_[k], q_[k], Status::converged);
     }
   }
 
@@ -127,19 +134,75 @@ class FixedPointSolver {
           s.bias > 0.0 ? Status::converged : Status::collapsed_to_zero);
   }
 
+  /// A straight V without dropout: everything in closed form, and no c* but 1 where q* is finite.
+  /// Several short loops, since g++ vectorises none that decides too much.
+  void homogeneous(const Scale* scale, std::int64_t n, const FixedPoints& to) {
+    const FixedPoints out = to;  // a copy, which nothing that is written can change
+    weight_.resize(n);
+    bias_.resize(n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      weight_[i] = scale[i].weight;
+      bias_[i] = scale[i].bias;
+    }
+    const double *weight = weight_.data(), *bias = bias_.data();
+    const double s = phi_.final_slope_squared;
+    const double bend = phi_.slope_jumps ? detail::infinity : 0.0;
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double slope = weight[i] * s, room = 1.0 - slope, straight = bias[i] / room;
+      const bool critical = std::fabs(room) <= critical_tolerance;
+      const double limit = bias[i] > 0.0 ? detail::infinity : 1.0;
+      const double below = room < 0.0 ? detail::infinity : straight;
+      const double decay = -1.0 / special::log(slope);
+      out.q[i] = critical ? limit : below;
+      out.chi_1[i] = slope;
+      out.length_slope[i] = slope;
+      out.xi_q[i] = critical ? detail::infinity : decay + 0.0;
+    }
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double q = out.q[i], slope = out.chi_1[i], xi = out.xi_q[i];
+      const double distance = std::fabs(1.0 - slope);
+      const double one = (q > 0.0) & (q < detail::infinity) ? 1.0 : nan;  // where c* exists
+      const double error = q * (8e-16 / distance);
+      const double isolated = distance > critical_tolerance ? error : 0.0;
+      out.c[i] = one;
+      out.delta[i] = one - 1.0;
+      out.chi_2[i] = slope > 0.0 ? bend : 0.0;
+      out.chi_c[i] = slope * one;
+      out.xi_c[i] = distance > critical_tolerance ? xi * one : xi;
+      out.xi_gradient[i] = xi;
+      out.q_error[i] = q < detail::infinity ? isolated : 0.0;
+    }
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double room = 1.0 - out.chi_1[i];
+      const bool critical = std::fabs(room) <= critical_tolerance;
+      const Phase side = room < 0.0 ? Phase::chaotic : Phase::ordered;
+      const Status rest = out.q[i] > 0.0 ? Status::converged : Status::collapsed_to_zero;
+      const Status bounded = critical ? Status::marginal : rest;
+      out.phase[i] = static_cast<std::int8_t>(critical ? Phase::critical : side);
+      out.status[i] =
+          static_cast<std::int8_t>(out.q[i] < detail::infinity ? bounded : Status::diverges);
+    }
+  }
+
   void slopes(const Scale* scale, std::int64_t n, const FixedPoints& out) {
-    std::vector<double> q(out.q, out.q + n), error(n);
-    second_.resize(n);
-    for (double& value : q)
-      if (!std::isfinite(value)) value = 1.0;  // a place holder, overwritten below
+    for (auto* column : {&q_, &error_, &second_, &mean_, &mean_slope_}) column->resize(n);
+    for (std::int64_t i = 0; i < n; ++i)  // in place of infinity anything; overwritten below
+      q_[i] = std::isfinite(out.q[i]) ? out.q[i] : 1.0;
     Moments m;
+    if (with_correlations_ && !dear_) {
+      m.mean = mean_.data();
+      m.mean_slope = mean_slope_.data();
+    }
     m.second = second_.data();
     m.slope_squared = out.chi_1;
     m.curvature_squared = with_correlations_ ? out.chi_2 : nullptr;
     if (!with_correlations_) std::fill(out.chi_2, out.chi_2 + n, nan);
     m.length_slope = out.length_slope;
-    m.error = error.data();
-    average_.moments(q.data(), n, m);
+    m.error = error_.data();
+    average_.moments(q_.data(), n, m);
     for (std::int64_t i = 0; i < n; ++i) {
       out.chi_1[i] *= scale[i].weight;
       out.chi_2[i] = scale[i].weight > 0.0 ? out.chi_2[i] * scale[i].weight : 0.0;
@@ -149,7 +212,7 @@ class FixedPointSolver {
       if (std::isfinite(out.q[i]) && distance <= critical_tolerance)
         out.status[i] = static_cast<std::int8_t>(Status::marginal);
       const bool isolated = out.q[i] > 0.0 && std::isfinite(out.q[i]);
-      out.q_error[i] = isolated ? out.q[i] * (error[i] + 4e-16) / std::max(distance, 1e-16) : 0.0;
+      out.q_error[i] = isolated ? out.q[i] * (error_[i] + 4e-16) / std::max(distance, 1e-16) : 0.0;
       if (phi_.family == Family::homogeneous && distance <= critical_tolerance)
         out.q_error[i] = 0.0;
     }
@@ -167,16 +230,17 @@ class FixedPointSolver {
       q,
       weight,
       dropped,
+      top,
       delta,
       low,
       high,
       previous,
       close,
-      product,
-      deficit,
-      slope,
       chi,
       done,
+      product,  // what follows is made anew in every step
+      deficit,
+      slope,
       n_columns
     };
     std::vector<double> column[n_columns];
@@ -185,10 +249,12 @@ class FixedPointSolver {
     double* operator[](Name name) { return column[name].data(); }
 
     /// One step of safeguarded Newton on P(delta) = delta' / delta - 1; `from_below`: where c < c*
-    /// on C(c) - c, which never steps across the root of a convex C.
+    /// on C(c) - c, which never steps across the root of a convex C. Where P(0) is known, `top`
+    /// > 0, Newton's straight line is bent to pass there: (a + b delta) / (1 + d delta).
     void step(std::int64_t n, bool from_below) {
+      using special::detail::fma;
       const double *q_ = column[q].data(), *weight_ = column[weight].data(),
-                   *dropped_ = column[dropped].data();
+                   *dropped_ = column[dropped].data(), *top_ = column[top].data();
       const double *deficit_ = column[deficit].data(), *slope_ = column[slope].data();
       double *delta_ = column[delta].data(), *low_ = column[low].data(),
              *high_ = column[high].data();
@@ -198,22 +264,27 @@ class FixedPointSolver {
       MEANFREE_INDEPENDENT
       for (std::int64_t k = 0; k < n; ++k) {
         const double at = delta_[k], chi_at = weight_[k] * slope_[k];
-        const double ratio = (weight_[k] * deficit_[k] + dropped_[k]) / (q_[k] * at);
+        const bool open = done_[k] == 0.0;
+        const double ratio = fma(weight_[k], deficit_[k], dropped_[k]) / (q_[k] * at);
         const double left = ratio > 1.0 ? at : low_[k], right = ratio > 1.0 ? high_[k] : at;
         const double base = ratio > 1.0 || !from_below ? ratio : 1.0;
-        const double newton = at - (ratio - 1.0) * at / (chi_at - base);
+        const double over = ratio - 1.0, line = over / (chi_at - base);
+        const double newton = fma(-line, at, at);
+        const double bent = at * (top_[k] / fma(top_[k] - over, line, top_[k]));
+        const double proposed = top_[k] > 0.0 ? bent : newton;
         const double middle = left > 0.0 ? std::sqrt(left * right) : 0.1 * right;
-        const double next = (newton >= left) & (newton <= right) ? newton : middle;
+        const double next = (proposed >= left) & (proposed <= right) ? proposed : middle;
         const double move = std::fabs(next - at);
         const bool stalled = (move < 1e-6 * next) & (move >= 0.5 * previous_[k]);
-        done_[k] = (move <= 4e-16 * next) | (close_[k] > 0.0) | stalled ? 1.0 : 0.0;
+        const bool settled = (move <= 4e-16 * next) | (close_[k] > 0.0) | stalled;
+        done_[k] = open & !settled ? 0.0 : 1.0;
         close_[k] =
             move < 1e-7 * next ? 1.0 : 0.0;  // quadratic convergence: one more step is the last
         previous_[k] = move;
-        delta_[k] = next;
+        delta_[k] = open ? next : at;
         low_[k] = left;
         high_[k] = right;
-        chi_[k] = chi_at;
+        chi_[k] = open ? chi_at : chi_[k];
       }
     }
   };
@@ -236,42 +307,53 @@ class FixedPointSolver {
       }
     }
     std::int64_t open = static_cast<std::int64_t>(s.cell.size());
-    for (auto& column : s.column) column.assign(open, 0.0);
+    if (open == 0) return;
+    first_guesses(scale, n, out);
+    for (auto& column : s.column) column.resize(open);
     for (std::int64_t k = 0; k < open; ++k) {
       const std::int64_t i = s.cell[k];
+      const bool centred = phi_.odd && scale[i].bias == 0.0;  // c* = 0 exactly
       s[Search::q][k] = out.q[i];
       s[Search::weight][k] = scale[i].weight;
       s[Search::dropped][k] = (1.0 / scale[i].keep - 1.0) * scale[i].weight * second_[i];
-      s[Search::delta][k] = first_guess(scale[i], i, out);
+      s[Search::top][k] = scale[i].keep == 1.0 && !dear_ ? out.chi_1[i] - 1.0 : 0.0;
+      s[Search::delta][k] = centred ? 1.0 : guess_[i];
+      s[Search::low][k] = centred ? 1.0 : 0.0;
       s[Search::high][k] = 1.0;
-      if (phi_.odd && scale[i].bias == 0.0) s[Search::low][k] = 1.0;  // c* = 0 exactly
       s[Search::previous][k] = detail::infinity;
+      s[Search::close][k] = s[Search::done][k] = 0.0;
     }
-    // is a large c dear?
-    const bool dear = phi_.family == Family::analytic || average_.lanes() == 1;
     for (int step = 0; step < 100 && open > 0; ++step) {
       average_.pair(s[Search::q], s[Search::delta], open,
                     {s[Search::product], s[Search::deficit], s[Search::slope]});
-      s.step(open, dear);
-      std::int64_t kept = 0;
-      for (std::int64_t k = 0; k < open; ++k) {
-        const bool done = s[Search::done][k] > 0.0 || step == 99;
-        if (done) {
-          const std::int64_t i = s.cell[k];
-          out.delta[i] = s[Search::delta][k];
-          out.c[i] = 1.0 - out.delta[i];
-          out.chi_c[i] = s[Search::chi][k];
-          continue;
-        }
-        if (kept < k) {
-          s.cell[kept] = s.cell[k];
-          for (int name = 0; name <= Search::close; ++name)
-            s.column[name][kept] = s.column[name][k];
-        }
-        ++kept;
-      }
-      open = kept;
+      s.step(open, dear_);
+      double done = 0.0;
+      for (std::int64_t k = 0; k < open; ++k) done += s[Search::done][k];
+      // moving the searches that go on costs about as much as a cheap step of those that do not
+      if (step < 99 && (done == 0.0 || (!dear_ && 2.0 * done < open))) continue;
+      open = take_done(open, step == 99, out);
     }
+  }
+
+  /// Write the results of the searches that are done, or of all, and close their gaps.
+  std::int64_t take_done(std::int64_t open, bool all, const FixedPoints& out) {
+    Search& s = search_;
+    std::int64_t kept = 0;
+    for (std::int64_t k = 0; k < open; ++k) {
+      if (all || s[Search::done][k] > 0.0) {
+        const std::int64_t i = s.cell[k];
+        out.delta[i] = s[Search::delta][k];
+        out.c[i] = 1.0 - out.delta[i];
+        out.chi_c[i] = s[Search::chi][k];
+        continue;
+      }
+      if (kept < k) {
+        s.cell[kept] = s.cell[k];
+        for (int name = 0; name < Search::product; ++name) s.column[name][kept] = s.column[name][k];
+      }
+      ++kept;
+    }
+    return kept;
   }
 
   /// xi = -1 / log |slope|: infinite at slope 1 (to 1e-12), 0 at slope 0, NaN where it is.
@@ -300,15 +382,29 @@ class FixedPointSolver {
     }
   }
 
-  double first_guess(const Scale& s, std::int64_t i, const FixedPoints& out) const {
-    if (phi_.odd && s.bias == 0.0) return 1.0;  // c* = 0 exactly
-    const double dropped = (1.0 / s.keep - 1.0) * s.weight * second_[i] / out.q[i];
-    const double near = dropped > 0.0
-                            ? dropped / (1.0 - out.chi_1[i])  // dropout against contraction
-                            : 2.0 * (out.chi_1[i] - 1.0) / (out.q[i] * out.chi_2[i]);
-    // from delta = 1 the first steps cost little: few terms of Mehler's series count there; and far
-    // from chi_1 = 1 the expansion says nothing, small as it may be for long q
-    return near > 0.0 && near < 0.02 && out.chi_1[i] < 1.5 ? near : 1.0;
+  /// Where the search for delta starts, for every input.
+  void first_guesses(const Scale* scale, std::int64_t n, const FixedPoints& out) {
+    using special::detail::fma;
+    guess_.resize(n);
+    const double *q = out.q, *chi_1 = out.chi_1, *chi_2 = out.chi_2, *second = second_.data();
+    const double *mean = mean_.data(), *mean_slope = mean_slope_.data();
+    double* guess = guess_.data();
+    const bool dear = dear_;
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double weight = scale[i].weight, keep = scale[i].keep, top = chi_1[i] - 1.0;
+      const double dropped = (1.0 / keep - 1.0) * weight * second[i];
+      // dropout against contraction; or the curvature of C at c = 1
+      const double near = dropped > 0.0 ? dropped / (-top * q[i]) : 2.0 * top / (q[i] * chi_2[i]);
+      // the step from delta = 1, where the averages are products: C(0), C'(0) (see Search::step)
+      const double over = -fma(weight * mean[i], mean[i], scale[i].bias) / q[i];
+      const double line = over / (fma(weight * mean_slope[i], mean_slope[i], -1.0) - over);
+      const double bent = top / fma(top - over, line, top);
+      // from delta = 1 the first steps cost little: few terms of Mehler's series count there
+      const double far = !dear & (keep == 1.0) & (bent > 0.0) & (bent <= 1.0) ? bent : 1.0;
+      // far from chi_1 = 1 the expansion says nothing, small as it may be for long q
+      guess[i] = (near > 0.0) & (near < 0.02) & (chi_1[i] < 1.5) ? near : far;
+    }
   }
 
   const Activation& phi_;
@@ -316,7 +412,11 @@ class FixedPointSolver {
   Expectation& average_;
   LengthRoots roots_;
   bool with_correlations_;
-  std::vector<double> second_;
+  bool dear_;  // is `pair` dear where c is large?
+  std::vector<Bracket> brackets_;
+  std::vector<Scale> scales_;
+  std::vector<std::int64_t> where_;
+  std::vector<double> weight_, bias_, q_, slope_, error_, second_, mean_, mean_slope_, guess_;
   Search search_;
 };
 

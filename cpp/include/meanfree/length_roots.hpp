@@ -21,12 +21,32 @@ struct Scale {
   double gain() const { return keep == 1.0 ? weight : weight / keep; }  // of the length map
 };
 
+namespace detail {
+
+/// About the root of the cubic with these values and slopes at 0 and 1, f0 f1 <= 0: two steps of
+/// Newton's method.
+MEANFREE_INLINE double cubic_root(double f0, double f1, double d0, double d1) {
+  using special::detail::fma;
+  using special::detail::horner;
+  const double chord = f0 / (f0 - f1), start = (chord >= 0.0) & (chord <= 1.0) ? chord : 0.5;
+  const double c3 = fma(-2.0, f1 - f0, d0 + d1), c2 = f1 - f0 - d0 - c3;
+  double t = start;
+  for (int step = 0; step < 2; ++step) {
+    const double next = t - horner(t, f0, d0, c2, c3) / horner(t, d0, 2.0 * c2, 3.0 * c3);
+    t = (next >= 0.0) & (next <= 1.0) ? next : t;
+  }
+  return t;
+}
+
+}  // namespace detail
+
 /// E phi^2 and its slope on a grid of q, equal steps of log q; q = 1 is on it.
 class LengthTable {
  public:
   LengthTable(const Activation& phi, Expectation& average) {
-    const int below = (phi.user_defined ? 12 : 18) * per_decade,
-              above = (phi.user_defined ? 6 : 12) * per_decade;
+    const bool straight = phi.family == Family::homogeneous;  // needs no table
+    const int below = straight ? 0 : (phi.user_defined ? 12 : 18) * per_decade,
+              above = straight ? 1 : (phi.user_defined ? 6 : 12) * per_decade;
     for (int j = -below; j <= above; ++j)
       q_.push_back(std::pow(10.0, static_cast<double>(j) / per_decade));
     one_ = below;
@@ -59,6 +79,16 @@ class LengthTable {
   /// Does the table end early, where the function cannot be averaged any more?
   bool cut_short() const { return cut_short_; }
 
+  /// About the root between the grid points j and j + 1: that of the cubic through V and V' there.
+  MEANFREE_INLINE double root_between(double gain, double bias, std::int64_t j) const {
+    using special::detail::fma;
+    const double *q = q_.data() + j, *second = second_.data() + j, *slope = slope_.data() + j;
+    const double width = q[1] - q[0];
+    const double f0 = fma(gain, second[0], bias) - q[0], f1 = fma(gain, second[1], bias) - q[1];
+    const double d0 = fma(gain, slope[0], -1.0), d1 = fma(gain, slope[1], -1.0);
+    return fma(detail::cubic_root(f0, f1, width * d0, width * d1), width, q[0]);
+  }
+
   /// V(q) - q and its derivative at grid point j.
   double excess(const Scale& s, int j) const { return s.gain() * second_[j] + s.bias - q_[j]; }
   double excess_slope(const Scale& s, int j) const { return s.gain() * slope_[j] - 1.0; }
@@ -66,21 +96,20 @@ class LengthTable {
   /// Does V(q) - q increase from q = 1 on?
   bool rises(const Scale& s) const { return s.gain() * least_slope_ > 1.0; }
 
-  /// A grid point q > V(q) for a V that increases with q and V(1) > 1; the last where none is
-  /// known.
-  int beyond_root(const Scale& s) const {
-    const double bound = s.gain() * second_.back() + s.bias;
-    const double steps = per_decade * 0.43429448190325182765 * special::log(bound);
-    return steps < size() - one_ - 3.0 ? one_ + 2 + static_cast<int>(steps) : size() - 1;
-  }
-
-  /// Number of j in [first, last) with V(q) > q.
-  int count_above(const Scale& s, int first, int last) const {
+  /// The last grid point from q = 1 on with V(q) > q, where E phi^2 / q falls and V(1) > 1: then
+  /// they come before all others.
+  int last_above(const Scale& s) const {
+    constexpr int stretch = 8;  // one instruction or a few
     const double gain = s.gain(), bias = s.bias;
-    const double *q = q_.data(), *second = second_.data();
-    int count = 0;
-    for (int j = first; j < last; ++j) count += gain * second[j] + bias > q[j] ? 1 : 0;
-    return count;
+    int j = one_ + 1;
+    for (; j + stretch <= size(); j += stretch) {
+      const double *q = q_.data() + j, *second = second_.data() + j;
+      double above = 0.0;
+      for (int k = 0; k < stretch; ++k) above += gain * second[k] + bias > q[k] ? 1.0 : 0.0;
+      if (above < stretch) return j - 1 + static_cast<int>(above);
+    }
+    while (j < size() && gain * second_[j] + bias > q_[j]) ++j;
+    return j - 1;
   }
 
   /// Do neither V(q) - q nor its derivative change sign at the grid points [first, last]?
@@ -146,26 +175,9 @@ class LengthTable {
 /// An interval in which V(q) - q changes sign, and a first guess of the root.
 struct Bracket {
   double left, right, guess;
-  bool falling;  // V(q) - q goes from + to -: a stable root if V' > -1
+  bool falling;            // V(q) - q goes from + to -: a stable root if V' > -1
+  std::int64_t index = 0;  // of `left` in the table where the guess is NaN: to be made from there
 };
-
-namespace detail {
-
-/// About the root of the cubic with these values and slopes at 0 and 1, f0 f1 <= 0: two steps of
-/// Newton's method.
-inline double cubic_root(double f0, double f1, double d0, double d1) {
-  double t = f0 / (f0 - f1);
-  if (!(t >= 0.0 && t <= 1.0)) return 0.5;
-  const double c3 = d0 + d1 - 2.0 * (f1 - f0), c2 = f1 - f0 - d0 - c3;
-  for (int step = 0; step < 2; ++step) {
-    const double next =
-        t - (f0 + t * (d0 + t * (c2 + t * c3))) / (d0 + t * (2.0 * c2 + t * 3.0 * c3));
-    if (next >= 0.0 && next <= 1.0) t = next;
-  }
-  return t;
-}
-
-}  // namespace detail
 
 /// Finds and polishes the fixed points of one activation; one per thread.
 class LengthRoots {
@@ -193,32 +205,53 @@ class LengthRoots {
 
   /// Newton's method inside the brackets, all of them together. Returns q and V'(q).
   void polish(const Scale* s, const Bracket* brackets, std::int64_t n, double* q, double* slope) {
-    std::vector<Bracket> at(brackets, brackets + n);
-    std::vector<double> second(n), derivative(n), previous(n, detail::infinity);
-    std::vector<char> done(n, 0);
-    for (std::int64_t i = 0; i < n; ++i) q[i] = at[i].guess;
+    using special::detail::fma;
+    for (auto& column : columns_) column.resize(n);
+    index_.resize(n);
+    double *gain = column(0), *bias = column(1), *left = column(2), *right = column(3);
+    double *falling = column(4), *previous = column(5), *done = column(6);
+    double *second = column(7), *derivative = column(8);
+    for (std::int64_t i = 0; i < n; ++i) {
+      gain[i] = s[i].gain();
+      bias[i] = s[i].bias;
+      left[i] = brackets[i].left;
+      right[i] = brackets[i].right;
+      falling[i] = brackets[i].falling ? 1.0 : 0.0;
+      previous[i] = detail::infinity;
+      done[i] = 0.0;
+      q[i] = brackets[i].guess;
+      index_[i] = brackets[i].index;
+    }
+    MEANFREE_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double root = table_.root_between(gain[i], bias[i], index_[i]);
+      q[i] = q[i] == q[i] ? q[i] : root;
+    }
     for (int step = 0; step < 100; ++step) {
-      average_.length(q, n, second.data(), derivative.data());
-      bool all_done = true;
+      average_.length(q, n, second, derivative);
+      MEANFREE_INDEPENDENT
       for (std::int64_t i = 0; i < n; ++i) {
-        if (done[i]) continue;
-        const double f = s[i].gain() * second[i] + s[i].bias - q[i],
-                     d = s[i].gain() * derivative[i] - 1.0;
-        slope[i] = d + 1.0;
-        ((f > 0.0) == at[i].falling ? at[i].left : at[i].right) = q[i];
-        const double newton = q[i] - f / d;
-        const bool inside = newton >= at[i].left && newton <= at[i].right;
-        const double next = inside ? newton : std::sqrt(at[i].left) * std::sqrt(at[i].right);
-        const double move = std::fabs(next - q[i]);
+        const double at = q[i], f = fma(gain[i], second[i], bias[i]) - at;
+        const double d = fma(gain[i], derivative[i], -1.0);
+        const bool below = (f > 0.0 ? 1.0 : 0.0) == falling[i], open = done[i] == 0.0;
+        const double low = below ? at : left[i], high = below ? right[i] : at;
+        const double newton = at - f / d;
+        const double next = (newton >= low) & (newton <= high) ? newton : 0.5 * (low + high);
+        const double move = std::fabs(next - at);
         // done where the next step, about move^2 / |d q|, is at rounding level, or where noise
         // stops the steps from shrinking
-        done[i] = f == 0.0 || move * move <= 1e-17 * std::fabs(d) * q[i] * q[i] ||
-                  (move < 1e-9 * q[i] && move >= 0.5 * previous[i]);
+        const bool settled = (f == 0.0) | (move * move <= 1e-17 * std::fabs(d) * at * at) |
+                             ((move < 1e-9 * at) & (move >= 0.5 * previous[i]));
+        left[i] = low;
+        right[i] = high;
         previous[i] = move;
-        q[i] = next;
-        all_done = all_done && done[i];
+        slope[i] = open ? d + 1.0 : slope[i];
+        q[i] = open ? next : at;
+        done[i] = open & !settled ? 0.0 : 1.0;
       }
-      if (all_done) return;
+      double open = 0.0;
+      for (std::int64_t i = 0; i < n; ++i) open += done[i] == 0.0 ? 1.0 : 0.0;
+      if (open == 0.0) return;
     }
   }
 
@@ -239,12 +272,9 @@ class LengthRoots {
     return j;
   }
 
+  /// Its guess is left to `polish`.
   Bracket between(const Scale& s, int j) const {
-    const double left = table_.q(j), right = table_.q(j + 1), width = right - left;
-    const double f0 = table_.excess(s, j), f1 = table_.excess(s, j + 1);
-    const double t = detail::cubic_root(f0, f1, width * table_.excess_slope(s, j),
-                                        width * table_.excess_slope(s, j + 1));
-    return {left, right, left + t * width, f0 > 0.0};
+    return {table_.q(j), table_.q(j + 1), std::nan(""), table_.excess(s, j) > 0.0, j};
   }
 
   /// Roots between grid points j and j + 1: one where the sign changes, two where an extremum
@@ -275,9 +305,9 @@ class LengthRoots {
 
   End upwards(const Scale& s, Bracket& bracket) {
     if (concave_) {
-      const int one = table_.one(), high = table_.beyond_root(s);
-      if (table_.excess(s, high) <= 0.0) {
-        bracket = between(s, one + table_.count_above(s, one + 1, high));
+      const int j = table_.last_above(s);
+      if (j + 1 < table_.size()) {
+        bracket = between(s, j);
         return End::root;
       }
     } else if (!table_.rises(s)) {
@@ -357,11 +387,15 @@ class LengthRoots {
     return right < 1e100;
   }
 
+  double* column(int k) { return columns_[k].data(); }
+
   static constexpr int stretch = 16;  // intervals that are looked at together
 
   const LengthTable& table_;
   Expectation& average_;
   bool concave_;
+  std::vector<double> columns_[9];
+  std::vector<std::int64_t> index_;
 };
 
 }  // namespace meanfree
