@@ -28,7 +28,7 @@ class BidiagonalSolver {
       next_q_.resize(static_cast<std::size_t>(n));
       next_e_.resize(static_cast<std::size_t>(n));
     }
-    segments_.assign(1, {0, n, 0.0});
+    segments_.assign(1, {0, n, 0.0, 0.0});
     while (!segments_.empty()) {
       const Segment s = segments_.back();
       segments_.pop_back();
@@ -38,10 +38,12 @@ class BidiagonalSolver {
 
  private:
   static constexpr double tolerance = 0x1p-46 * 0x1p-46;  // of squares
+  static constexpr double second_order = 0x1p-56;
 
   struct Segment {
     std::int64_t begin, end;
     double sigma;  // what was subtracted from each eigenvalue
+    double extra;  // what B B^T has in its last entry beside q
   };
 
   /// What a step tells beside the new q and e.
@@ -51,7 +53,8 @@ class BidiagonalSolver {
     std::int64_t split = -1;         // the last k with a negligible e_k
   };
 
-  Step step(const double* q, const double* e, std::int64_t n, double tau, double sigma) {
+  Step step(const double* q, const double* e, std::int64_t n, double tau, double sigma,
+            double extra) {
     double *q_out = next_q_.data(), *e_out = next_e_.data();
     Step result;
     double d = q[0] - tau, least = d;
@@ -64,6 +67,7 @@ class BidiagonalSolver {
       e_out[k] = e[k] * ratio;
       d = d * ratio - tau;
     }
+    d += extra;
     q_out[n - 1] = d;
     e_out[n - 1] = 0.0;
     result.last = d;
@@ -75,12 +79,14 @@ class BidiagonalSolver {
 
   /// Below the least eigenvalue, as a rule: Rayleigh quotient and residual of the last two rows
   /// of B B^T; `least` stands for the other eigenvalues.
-  static double shift(const double* q, const double* e, std::int64_t n, double least) {
-    const double a = q[n - 2] + e[n - 2], b = q[n - 1], c2 = q[n - 1] * e[n - 2];
+  static double shift(const double* q, const double* e, std::int64_t n, double least,
+                      double extra) {
+    const double a = q[n - 2] + e[n - 2], b = q[n - 1] + extra, c2 = q[n - 1] * e[n - 2];
     const double half = 0.5 * (a - b), root = std::sqrt(half * half + c2);
     // theta, the lesser root: no cancellation in either form
     const double larger = half >= 0.0 ? a + c2 / (half + root) : b + c2 / (root - half);
-    const double theta = larger > 0.0 ? q[n - 2] * q[n - 1] / larger : 0.0;
+    const double determinant = q[n - 2] * b + e[n - 2] * extra;
+    const double theta = larger > 0.0 ? determinant / larger : 0.0;
     if (n == 2) return theta * (1.0 - 0x1p-50);
     const double above = a - theta, part = c2 / (c2 + above * above);
     const double residual2 = part * q[n - 2] * e[n - 3];
@@ -91,45 +97,59 @@ class BidiagonalSolver {
 
   void solve_segment(const Segment& segment, double* q_all, double* e_all, double* values) {
     double *q = q_all + segment.begin, *e = e_all + segment.begin;
-    double sigma = segment.sigma;
+    double sigma = segment.sigma, extra = segment.extra;
     std::int64_t n = segment.end - segment.begin;
     double* value = values + segment.begin;
-    if (n > 1 && q[0] < q[n - 1]) {  // eigenvalues are found from the end: the least first
+    if (n > 1 && q[0] < q[n - 1] &&
+        extra == 0.0) {  // eigenvalues are found from the end: the least first
       std::reverse(q, q + n);
       std::reverse(e, e + n - 1);
     }
     double least = 0.0;  // of the d but the last; 0: not known
+    bool fresh = false;  // `least` leaves out the present last one
     std::int64_t steps = 0;
     const std::int64_t limit = 60 * n + 200;
     while (n > 0) {
-      if (n == 1 || e[n - 2] <= tolerance * (sigma + q[n - 1])) {
+      if (n == 1 || (extra == 0.0 && e[n - 2] <= tolerance * (sigma + q[n - 1]))) {
+        value[n - 1] = sigma + q[n - 1] + extra;
+        --n;
+        extra = 0.0;
+        fresh = false;
+        continue;
+      }
+      // the last two rows of B B^T are bound by sqrt(q e): the eigenvalues move by q e / distance
+      const double part = q[n - 1] / (sigma + q[n - 1]);
+      if (fresh && least > 0.0 && part * (e[n - 2] / least) <= second_order) {
+        extra = e[n - 2];
         value[n - 1] = sigma + q[n - 1];
         --n;
+        fresh = false;
         continue;
       }
       if (++steps > limit) throw std::runtime_error("singular values do not converge");
-      double tau = least > 0.0 ? std::max(shift(q, e, n, least), 0.0) : 0.0;
-      Step result = step(q, e, n, tau, sigma);
+      double tau = least > 0.0 ? std::max(shift(q, e, n, least, extra), 0.0) : 0.0;
+      Step result = step(q, e, n, tau, sigma, extra);
       for (int trial = 0; !result.good && result.split < 0 && trial < 4; ++trial) {
-        if (result.late &&
-            trial < 2) {  // theta + d is below the least eigenvalue, but for rounding
+        if (result.late && trial < 2) {  // tau + d is below the least eigenvalue, but for rounding
           tau = (tau + result.last) * (1.0 - 0x1p-50);
         } else {
           tau = trial < 3 ? 0.25 * tau : 0.0;
         }
         tau = std::max(tau, 0.0);
-        result = step(q, e, n, tau, sigma);
+        result = step(q, e, n, tau, sigma, extra);
       }
       if (result.split >= 0) {
         const std::int64_t begin = q - q_all, end = begin + n, middle = begin + result.split + 1;
-        segments_.push_back({begin, middle, sigma});
-        segments_.push_back({middle, end, sigma});
+        segments_.push_back({begin, middle, sigma, 0.0});
+        segments_.push_back({middle, end, sigma, extra});
         return;
       }
       sigma += tau;
       std::copy_n(next_q_.data(), n, q);
       std::copy_n(next_e_.data(), n, e);
       least = result.least;
+      extra = 0.0;
+      fresh = true;
     }
   }
 
