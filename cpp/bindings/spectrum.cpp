@@ -169,7 +169,7 @@ py::dict spectral_branch(const py::tuple& spec, const Array& atom_array) {
   return result;
 }
 
-constexpr std::int64_t spectral_block = 4 * n_lanes;
+constexpr std::int64_t spectral_block = 16 * n_lanes;
 
 Array spectral_values(const py::tuple& spec, const py::tuple& table, const Array& log_lambda,
                       int n_threads, const py::object& progress, bool distribution) {

@@ -63,7 +63,7 @@ struct LawRoot {
 /// The roots at one x, from which those at an x nearby are found.
 struct RootCache {
   bool known = false;
-  Complex x;
+  Complex x, origin;  // origin: where all roots were looked for
   std::vector<LawRoot> roots;
 };
 
@@ -81,10 +81,12 @@ class SlopeRoots {
   /// Every root that a panel's ellipse may hold.
   const std::vector<LawRoot>& at(Complex x, RootCache& cache) const {
     if (cache.known && cache.x.re == x.re && cache.x.im == x.im) return cache.roots;
-    const bool near = cache.known && size(x - cache.x) < 0.05 * size(x) && x.im > 1e-100 * x.re;
+    const bool near =
+        cache.known && size(x - cache.origin) < 0.02 * size(x) && x.im > 1e-100 * x.re;
     if (!near || !follow(x, cache.roots)) {
       cache.roots.clear();
       find(x, cache.roots);
+      cache.origin = x;
     }
     cache.x = x;
     cache.known = true;
@@ -194,7 +196,8 @@ class SlopeRoots {
     if (size(d2f) == 0.0) return 1;
     // the other root of the parabola, then Newton's method with the first one divided out
     Complex s2 = s - 2.0 * (df / d2f);
-    if (a != 0.0 && size(-(b / a) - s) < size(s2)) s2 = -(b / a) - s;  // of the whole panel's parabola
+    if (a != 0.0 && size(-(b / a) - s) < size(s2))
+      s2 = -(b / a) - s;  // of the whole panel's parabola
     if (std::fabs(s2.re) > wide || std::fabs(s2.im) > 3.5 || size(s2 - s) < 1e-14) return 1;
     double before = 2.0;
     for (int i = 0; i < 20; ++i) {

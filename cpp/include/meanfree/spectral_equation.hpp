@@ -71,6 +71,9 @@ class SpectralEquation {
     for (std::size_t l = 0; l < uses_.size() && unit_law_ < 0; ++l)
       if (uses_[l].r == 1.0) unit_law_ = static_cast<int>(l);
     log_mean_ = constant_;
+    weight_ += std::fabs(linear_) + std::fabs(fractional_);
+    for (const LogTerm& term : terms_) weight_ += std::fabs(term.c);
+    for (const LawUse& use : uses_) weight_ += std::fabs(use.n);
     // log lambda = log_mean + power log m + logarithms of what tends to 1 as m tends to 0
     for (const LogTerm& term : terms_) {
       log_mean_ += term.c * std::log(term.a == 0.0 ? term.rho : term.a);
@@ -102,12 +105,7 @@ class SpectralEquation {
   }
   double constant() const { return constant_; }
   /// The sum of what multiplies a logarithm, the size of its rounding errors.
-  double weight() const {
-    double sum = 1.0 + std::fabs(linear_) + std::fabs(fractional_);
-    for (const LogTerm& term : terms_) sum += std::fabs(term.c);
-    for (const LawUse& use : uses_) sum += std::fabs(use.n);
-    return sum;
-  }
+  double weight() const { return weight_; }
 
   /// x_l for large lambda: log lambda = log_mean - log m, m = E t / (r x).
   Complex start(std::size_t l, Complex log_lambda) const {
@@ -262,7 +260,7 @@ class SpectralEquation {
   std::vector<SlopeLaw> laws_;
   std::vector<LawUse> uses_;
   std::vector<LogTerm> terms_;
-  double constant_, linear_, fractional_, log_mean_ = 0.0, power_ = 0.0;
+  double constant_, linear_, fractional_, log_mean_ = 0.0, power_ = 0.0, weight_ = 1.0;
   int unit_law_ = -1;
 };
 

@@ -93,8 +93,7 @@ class Spectrum {
     if (bulk.soft_low || bulk.effective_low) return bulk.low;
     for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
       const CurvePiece& piece = curve_.pieces[k];
-      if (piece.direction < 0.0)
-        return std::max(bulk.low, piece.log_lambda(piece.nodes.back().v));
+      if (piece.direction < 0.0) return std::max(bulk.low, piece.log_lambda(piece.nodes.back().v));
     }
     return bulk.low;
   }
@@ -190,6 +189,10 @@ class Spectrum {
           highest[i] = std::min(highest[i], next.im[i]);
         }
       }
+      double noise[n_lanes];
+      const double rounding = 1e-15 * equation_.weight() * equation_.use(0).r;
+      for (int i = 0; i < n_lanes; ++i)
+        noise[i] = rounding * size(state_.growth[0][i] * inverse(state_.slope[i]));
       for (int i = 0; i < n; ++i) {
         if (done[i]) continue;
         if (!(longest[i] < 1.0 && highest[i] > 0.0)) {  // to be found by continuation
@@ -197,15 +200,13 @@ class Spectrum {
           --left;
           continue;
         }
-        const double noise = 1e-15 * equation_.weight() * equation_.use(0).r *
-                             size(state_.growth[0][i] / state_.slope[i]);
-        if (longest[i] <= std::max(1e-8 * lowest[i], noise)) {
+        if (longest[i] <= std::max(1e-8 * lowest[i], noise[i])) {
           // the last step only changes m, by less than what it would change next; 1 - CDF is
           // stationary
           done[i] = found[i] = true;
           --left;
           out[lane[i]].steps = step;
-          const double rise = longest[i] > noise ? dm.im[i] : 0.0;
+          const double rise = longest[i] > noise[i] ? dm.im[i] : 0.0;
           imaginary[i] = state_.m.im[i] + rise;
         }
         // with several laws 1 - CDF is stationary only where they agree on m
