@@ -20,6 +20,14 @@ LONG_CALLS = {
         "mf.simulate_propagation(network, 1000, 1000, q=1.0, c=0.5, n_samples=1_000_000, seed=0,"
         " method='gram', n_threads={n_threads}, progress=False)"
     ),
+    "simulate_jacobian": (
+        "mf.simulate_jacobian(network, 100, 50, q=1.0, n_samples=100_000, seed=0,"
+        " n_threads={n_threads}, progress=False)"
+    ),
+    "simulate_jacobian, one large network": (
+        "mf.simulate_jacobian(network, 2000, 1000, q=1.0, n_samples=1, seed=0,"
+        " n_threads={n_threads}, progress=False)"
+    ),
     "phase_diagram": (
         "mf.phase_diagram('tanh', np.linspace(1, 5, 3000), np.linspace(0, 4, 3000),"
         " n_threads={n_threads}, progress=False)"

@@ -66,7 +66,7 @@ class ScaledBidiagonalSolver {
         e[k] *= unit;
       }
       solver_.solve(static_cast<std::int64_t>(end - begin), q.data() + begin, e.data() + begin,
-                    values_.data() + begin);
+                    values_.data() + begin, pause);
       for (std::size_t k = begin; k < end; ++k) {
         logs[k] = 0.5 * std::log(values_[k]) + log_of_two * static_cast<double>(exponents[begin]);
       }

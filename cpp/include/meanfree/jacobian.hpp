@@ -83,14 +83,17 @@ class RandomJacobian {
     const std::int64_t e = exponent_of(largest);
     a *= std::ldexp(1.0, static_cast<int>(-e));
     const Index n = std::min(a.rows(), a.cols());
+    // the lower triangle of the smaller one of J^T J and J J^T
+    const bool wide = a.rows() < a.cols();
+    if (wide) work_.resize(a.cols(), a.rows()) = a.transpose();
+    const Eigen::Map<Matrix> tall = wide ? work_.map() : a;
     Eigen::Map<Matrix> gram = gram_.resize(n, n);
-    gram.setZero();
-    if (a.rows() <= a.cols()) {
-      gram.selfadjointView<Eigen::Lower>().rankUpdate(a);
-    } else {
-      gram.selfadjointView<Eigen::Lower>().rankUpdate(a.transpose());
+    constexpr Index block = 48;
+    for (Index j = 0; j < n; j += block) {
+      const Index width = std::min(block, n - j);
+      multiplier_.multiply_transposed(tall.rightCols(n - j), tall.middleCols(j, width),
+                                      gram.block(j, j, n - j, width), pause);
     }
-    pause.check();
     values_.resize(static_cast<std::size_t>(n));
     symmetric_.eigenvalues(gram, values_.data(), pause);
     const double scale = log_of_two * static_cast<double>(e + layers_.exponent);
@@ -219,6 +222,7 @@ class RandomJacobian {
   const bool linear_;
   RandomLayers layers_;
   Workspace work_, gram_;
+  Product multiplier_;
   std::vector<double> values_;
   QrDecomposition qr_;
   GradedProduct graded_;

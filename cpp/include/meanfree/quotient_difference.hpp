@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "meanfree/parallel.hpp"
+
 namespace meanfree {
 namespace detail {
 
@@ -23,7 +25,7 @@ namespace detail {
 class BidiagonalSolver {
  public:
   /// `values` receives n numbers; q and e are overwritten.
-  void solve(std::int64_t n, double* q, double* e, double* values) {
+  void solve(std::int64_t n, double* q, double* e, double* values, Pause& pause) {
     if (static_cast<std::int64_t>(next_q_.size()) < n) {
       next_q_.resize(static_cast<std::size_t>(n));
       next_e_.resize(static_cast<std::size_t>(n));
@@ -32,7 +34,7 @@ class BidiagonalSolver {
     while (!segments_.empty()) {
       const Segment s = segments_.back();
       segments_.pop_back();
-      solve_segment(s, q, e, values);
+      solve_segment(s, q, e, values, pause);
     }
   }
 
@@ -95,7 +97,8 @@ class BidiagonalSolver {
     return std::max(theta - std::sqrt(residual2), 0.25 * std::min(theta, least));
   }
 
-  void solve_segment(const Segment& segment, double* q_all, double* e_all, double* values) {
+  void solve_segment(const Segment& segment, double* q_all, double* e_all, double* values,
+                     Pause& pause) {
     double *q = q_all + segment.begin, *e = e_all + segment.begin;
     double sigma = segment.sigma, extra = segment.extra;
     std::int64_t n = segment.end - segment.begin;
@@ -126,6 +129,7 @@ class BidiagonalSolver {
         fresh = false;
         continue;
       }
+      if (steps % 64 == 0) pause.check();
       if (++steps > limit) throw std::runtime_error("singular values do not converge");
       double tau = least > 0.0 ? std::max(shift(q, e, n, least, extra), 0.0) : 0.0;
       Step result = step(q, e, n, tau, sigma, extra);

@@ -207,7 +207,12 @@ class RandomLayers {
   void draw_weights(std::int64_t layer, Index k, Pause& pause) {
     if (layer > 0) {
       Eigen::Map<Matrix> w = w_.resize(k, state.x.size());
-      draw_normals(layer, Purpose::weights, 0, w.size(), w.data());
+      constexpr std::int64_t chunk = tile_normals << 16;
+      for (std::int64_t first = 0; first < w.size(); first += chunk) {
+        const std::int64_t size = std::min<std::int64_t>(chunk, w.size() - first);
+        draw_normals(layer, Purpose::weights, first, size, w.data() + first);
+        pause.check();
+      }
       return;
     }
     const Index triangle = std::min(k, n_ - 1);

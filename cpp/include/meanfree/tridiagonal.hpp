@@ -48,7 +48,7 @@ class SymmetricSolver {
       if (!positive) continue;
       std::vector<double> off(q);
       for (Index i = 0; i < n; ++i) off[i] = i + 1 < n ? e[i] * e[i] / q[i] : 0.0;
-      solver_.solve(n, q.data(), off.data(), values);
+      solver_.solve(n, q.data(), off.data(), values, pause);
       for (Index i = 0; i < n; ++i) {
         values[i] = std::max(std::fabs(values[i] - shift), 0x1p-104 * norm);
       }
