@@ -247,3 +247,11 @@ def test_laws_are_laws(name, weights, sigma_w, depth, q):
     assert spectrum.log_cdf(log_lam[7:60:5]).tolist() == cdf[7:60:5].tolist()
     assert spectrum.log_density(float(log_lam[50])) == density[50]
     assert spectrum.log_density(log_lam, n_threads=3).tolist() == density.tolist()
+
+
+@pytest.mark.parametrize("q", np.linspace(0.5, 1.5, 21))
+def test_quantiles_of_a_single_layer_do_not_stop_where_panels_meet(q):
+    # the law of t = exp(2 h) for h < 0 itself: CDF = P(h < log(t) / 2)
+    spectrum = mf.jacobian_spectrum(mf.Ensemble("elu", 1.0, weights="orthogonal"), 1, q=[q])
+    p = np.linspace(0.001, 0.499, 200)
+    np.testing.assert_allclose(spectrum.log_cdf(spectrum.log_quantile(p)), p, rtol=0, atol=1e-12)

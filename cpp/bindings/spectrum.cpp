@@ -145,9 +145,12 @@ py::dict spectral_branch(const py::tuple& spec, const Array& atom_array) {
   const SpectralEquation equation = to_equation(spec);
   const std::vector<SpectralAtom> atoms = to_atoms(atom_array);
   SpectralCurve curve;
+  const PythonPoll python{py::none()};
+  auto poll = [&python] { python(0); };
   {
     const py::gil_scoped_release release;
-    curve = SpectralCurveBuilder(equation, atoms).build();
+    Pause pause(poll);
+    curve = SpectralCurveBuilder(equation, atoms, &pause).build();
   }
   py::dict result;
   const std::int64_t n = static_cast<std::int64_t>(curve.bulks.size());
@@ -217,11 +220,11 @@ Array spectral_quantiles(const py::tuple& spec, const py::tuple& table, const Ar
   for_each_block((n + n_lanes - 1) / n_lanes, n_threads,
                  [&](std::int64_t block, Pause& pause) {
                    Spectrum spectrum(equation, curve, atoms);
-                   const std::int64_t end = std::min(n, (block + 1) * n_lanes);
-                   for (std::int64_t i = block * n_lanes; i < end; ++i) {
-                     pause.check();
-                     out[i] = spectrum.quantile(level[i]);
-                   }
+                   pause.check();
+                   const std::int64_t first = block * n_lanes;
+                   spectrum.quantiles(level + first,
+                                      static_cast<int>(std::min<std::int64_t>(n_lanes, n - first)),
+                                      out + first);
                  },
                  [&](std::int64_t done) { poll(std::min(done * n_lanes, n)); });
   return result;

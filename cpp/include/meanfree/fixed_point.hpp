@@ -13,6 +13,7 @@
 #include <limits>
 #include <vector>
 
+#include "meanfree/correlation_search.hpp"
 #include "meanfree/expectation.hpp"
 #include "meanfree/length_roots.hpp"
 
@@ -224,74 +225,9 @@ class FixedPointSolver {
     out.chi_2[i] = s.weight * table_.final_curvature_squared();
   }
 
-  /// The searches for c* that go on, as columns, so that a step of all of them is vectorised.
-  struct Search {
-    enum Name {
-      q,
-      weight,
-      dropped,
-      top,
-      delta,
-      low,
-      high,
-      previous,
-      close,
-      chi,
-      done,
-      product,  // what follows is made anew in every step
-      deficit,
-      slope,
-      n_columns
-    };
-    std::vector<double> column[n_columns];
-    std::vector<std::int64_t> cell;
-
-    double* operator[](Name name) { return column[name].data(); }
-
-    /// One step of safeguarded Newton on P(delta) = delta' / delta - 1; `from_below`: where c < c*
-    /// on C(c) - c, which never steps across the root of a convex C. Where P(0) is known, `top`
-    /// > 0, Newton's straight line is bent to pass there: (a + b delta) / (1 + d delta).
-    void step(std::int64_t n, bool from_below) {
-      using special::detail::fma;
-      const double *q_ = column[q].data(), *weight_ = column[weight].data(),
-                   *dropped_ = column[dropped].data(), *top_ = column[top].data();
-      const double *deficit_ = column[deficit].data(), *slope_ = column[slope].data();
-      double *delta_ = column[delta].data(), *low_ = column[low].data(),
-             *high_ = column[high].data();
-      double *previous_ = column[previous].data(), *close_ = column[close].data(),
-             *chi_ = column[chi].data();
-      double* done_ = column[done].data();
-      MEANFREE_INDEPENDENT
-      for (std::int64_t k = 0; k < n; ++k) {
-        const double at = delta_[k], chi_at = weight_[k] * slope_[k];
-        const bool open = done_[k] == 0.0;
-        const double ratio = fma(weight_[k], deficit_[k], dropped_[k]) / (q_[k] * at);
-        const double left = ratio > 1.0 ? at : low_[k], right = ratio > 1.0 ? high_[k] : at;
-        const double base = ratio > 1.0 || !from_below ? ratio : 1.0;
-        const double over = ratio - 1.0, line = over / (chi_at - base);
-        const double newton = fma(-line, at, at);
-        const double bent = at * (top_[k] / fma(top_[k] - over, line, top_[k]));
-        const double proposed = top_[k] > 0.0 ? bent : newton;
-        const double middle = left > 0.0 ? std::sqrt(left * right) : 0.1 * right;
-        const double next = (proposed >= left) & (proposed <= right) ? proposed : middle;
-        const double move = std::fabs(next - at);
-        const bool stalled = (move < 1e-6 * next) & (move >= 0.5 * previous_[k]);
-        const bool settled = (move <= 4e-16 * next) | (close_[k] > 0.0) | stalled;
-        done_[k] = open & !settled ? 0.0 : 1.0;
-        close_[k] =
-            move < 1e-7 * next ? 1.0 : 0.0;  // quadratic convergence: one more step is the last
-        previous_[k] = move;
-        delta_[k] = open ? next : at;
-        low_[k] = left;
-        high_[k] = right;
-        chi_[k] = open ? chi_at : chi_[k];
-      }
-    }
-  };
-
   /// c* for all inputs that need it.
   void correlations(const Scale* scale, std::int64_t n, const FixedPoints& out) {
-    Search& s = search_;
+    CorrelationSearch& s = search_;
     s.cell.clear();
     for (std::int64_t i = 0; i < n; ++i) {
       out.c[i] = out.delta[i] = out.chi_c[i] = nan;
@@ -313,22 +249,23 @@ class FixedPointSolver {
     for (std::int64_t k = 0; k < open; ++k) {
       const std::int64_t i = s.cell[k];
       const bool centred = phi_.odd && scale[i].bias == 0.0;  // c* = 0 exactly
-      s[Search::q][k] = out.q[i];
-      s[Search::weight][k] = scale[i].weight;
-      s[Search::dropped][k] = (1.0 / scale[i].keep - 1.0) * scale[i].weight * second_[i];
-      s[Search::top][k] = scale[i].keep == 1.0 && !dear_ ? out.chi_1[i] - 1.0 : 0.0;
-      s[Search::delta][k] = centred ? 1.0 : guess_[i];
-      s[Search::low][k] = centred ? 1.0 : 0.0;
-      s[Search::high][k] = 1.0;
-      s[Search::previous][k] = detail::infinity;
-      s[Search::close][k] = s[Search::done][k] = 0.0;
+      s[CorrelationSearch::q][k] = out.q[i];
+      s[CorrelationSearch::weight][k] = scale[i].weight;
+      s[CorrelationSearch::dropped][k] = (1.0 / scale[i].keep - 1.0) * scale[i].weight * second_[i];
+      s[CorrelationSearch::top][k] = scale[i].keep == 1.0 && !dear_ ? out.chi_1[i] - 1.0 : 0.0;
+      s[CorrelationSearch::delta][k] = centred ? 1.0 : guess_[i];
+      s[CorrelationSearch::low][k] = centred ? 1.0 : 0.0;
+      s[CorrelationSearch::high][k] = 1.0;
+      s[CorrelationSearch::previous][k] = detail::infinity;
+      s[CorrelationSearch::close][k] = s[CorrelationSearch::done][k] = 0.0;
     }
     for (int step = 0; step < 100 && open > 0; ++step) {
-      average_.pair(s[Search::q], s[Search::delta], open,
-                    {s[Search::product], s[Search::deficit], s[Search::slope]});
+      average_.pair(s[CorrelationSearch::q], s[CorrelationSearch::delta], open,
+                    {s[CorrelationSearch::product], s[CorrelationSearch::deficit],
+                     s[CorrelationSearch::slope]});
       s.step(open, dear_);
       double done = 0.0;
-      for (std::int64_t k = 0; k < open; ++k) done += s[Search::done][k];
+      for (std::int64_t k = 0; k < open; ++k) done += s[CorrelationSearch::done][k];
       // moving the searches that go on costs about as much as a cheap step of those that do not
       if (step < 99 && (done == 0.0 || (!dear_ && 2.0 * done < open))) continue;
       open = take_done(open, step == 99, out);
@@ -337,19 +274,20 @@ class FixedPointSolver {
 
   /// Write the results of the searches that are done, or of all, and close their gaps.
   std::int64_t take_done(std::int64_t open, bool all, const FixedPoints& out) {
-    Search& s = search_;
+    CorrelationSearch& s = search_;
     std::int64_t kept = 0;
     for (std::int64_t k = 0; k < open; ++k) {
-      if (all || s[Search::done][k] > 0.0) {
+      if (all || s[CorrelationSearch::done][k] > 0.0) {
         const std::int64_t i = s.cell[k];
-        out.delta[i] = s[Search::delta][k];
+        out.delta[i] = s[CorrelationSearch::delta][k];
         out.c[i] = 1.0 - out.delta[i];
-        out.chi_c[i] = s[Search::chi][k];
+        out.chi_c[i] = s[CorrelationSearch::chi][k];
         continue;
       }
       if (kept < k) {
         s.cell[kept] = s.cell[k];
-        for (int name = 0; name < Search::product; ++name) s.column[name][kept] = s.column[name][k];
+        for (int name = 0; name < CorrelationSearch::product; ++name)
+          s.column[name][kept] = s.column[name][k];
       }
       ++kept;
     }
@@ -396,7 +334,8 @@ class FixedPointSolver {
       const double dropped = (1.0 / keep - 1.0) * weight * second[i];
       // dropout against contraction; or the curvature of C at c = 1
       const double near = dropped > 0.0 ? dropped / (-top * q[i]) : 2.0 * top / (q[i] * chi_2[i]);
-      // the step from delta = 1, where the averages are products: C(0), C'(0) (see Search::step)
+      // the step from delta = 1, where the averages are products: C(0), C'(0) (see
+      // CorrelationSearch::step)
       const double over = -fma(weight * mean[i], mean[i], scale[i].bias) / q[i];
       const double line = over / (fma(weight * mean_slope[i], mean_slope[i], -1.0) - over);
       const double bent = top / fma(top - over, line, top);
@@ -417,7 +356,7 @@ class FixedPointSolver {
   std::vector<Scale> scales_;
   std::vector<std::int64_t> where_;
   std::vector<double> weight_, bias_, q_, slope_, error_, second_, mean_, mean_slope_, guess_;
-  Search search_;
+  CorrelationSearch search_;
 };
 
 }  // namespace meanfree

@@ -95,10 +95,14 @@ class SlopeLaw {
     return merged;
   }
 
-  /// x moved off a node by what does not change the averages but lets them be computed.
+  /// x moved off nodes and ends of panels by what does not change the averages but lets them be
+  /// computed: at an end it must be clear on which panel the root lies.
   double off_nodes(double x) const {
+    const auto moved = [x](double t) { return t < x ? t * (1.0 + 1e-13) : t * (1.0 - 1e-13); };
     for (const double t : t_)
-      if (std::fabs(x - t) < 1e-13 * x) return t < x ? t * (1.0 + 1e-13) : t * (1.0 - 1e-13);
+      if (std::fabs(x - t) < 1e-13 * x) return moved(t);
+    for (const Panel& panel : roots_.panels)
+      if (std::fabs(x - panel.t_end) < 1e-13 * x) return moved(panel.t_end);
     return x;
   }
 

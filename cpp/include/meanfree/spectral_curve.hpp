@@ -36,8 +36,9 @@ struct SpectralCurve {
 
 class SpectralCurveBuilder {
  public:
-  SpectralCurveBuilder(const SpectralEquation& equation, const std::vector<SpectralAtom>& atoms)
-      : equation_(equation), atoms_(atoms), march_(equation) {}
+  SpectralCurveBuilder(const SpectralEquation& equation, const std::vector<SpectralAtom>& atoms,
+                       Pause* pause = nullptr)
+      : equation_(equation), atoms_(atoms), march_(equation, pause) {}
 
   SpectralCurve build() {
     if (equation_.is_law_itself()) return law_itself();

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "meanfree/parallel.hpp"
 #include "meanfree/spectral_equation.hpp"
 #include "meanfree/spectral_table.hpp"
 
@@ -16,8 +17,10 @@ namespace meanfree {
 
 class CurveMarch {
  public:
-  explicit CurveMarch(const SpectralEquation& equation)
+  /// `pause` is asked now and then whether to go on; null: not.
+  explicit CurveMarch(const SpectralEquation& equation, Pause* pause = nullptr)
       : equation_(equation),
+        pause_(pause),
         n_(equation.n_laws()),
         has_panels_(equation.has_panels()),
         at_(n_),
@@ -30,6 +33,7 @@ class CurveMarch {
              double largest_move = 1.0, double tolerance = 1e-9) {
     double before = std::numeric_limits<double>::infinity(), moved = 0.0;
     Lanes<1> dm;
+    if (pause_ != nullptr) pause_->check();
     for (int i = 0; i < max_steps; ++i) {
       evaluate(x);
       ++steps;
@@ -384,6 +388,7 @@ class CurveMarch {
   }
 
   const SpectralEquation& equation_;
+  Pause* const pause_;
   const std::size_t n_;
   const bool has_panels_;
   SpectralState<1> state_;

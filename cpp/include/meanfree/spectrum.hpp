@@ -51,31 +51,34 @@ class Spectrum {
     if (n_inside > 0) solve(at, n_inside, lane, out);
   }
 
-  /// The smallest log lambda with CDF >= p.
-  double quantile(double p) {
-    double reached = 0.0;  // CDF below the next piece of the spectrum
-    std::size_t next_atom = 0, next_bulk = 0;
-    while (next_atom < atoms_.size() || next_bulk < curve_.bulks.size()) {
-      const bool atom_first = next_bulk == curve_.bulks.size() ||
-                              (next_atom < atoms_.size() &&
-                               atoms_[next_atom].log_lambda <= curve_.bulks[next_bulk].low);
-      if (atom_first) {
-        const SpectralAtom& atom = atoms_[next_atom++];
-        reached += atom.mass;
-        if (p <= reached || (next_atom == atoms_.size() && next_bulk == curve_.bulks.size()))
-          return atom.log_lambda;
-      } else {
-        const SpectralBulk& bulk = curve_.bulks[next_bulk++];
-        const double end = reached + bulk.survival_low - bulk.survival_high;
-        const bool last = next_atom == atoms_.size() && next_bulk == curve_.bulks.size();
-        if (p <= reached) return bulk.low;
-        if (last && p >= 1.0) return bulk.high;
-        if (p < end) return quantile_within(bulk, p);
-        reached = end;
-        if (p <= end + 1e-12 || last) return bulk.high;
-      }
+  /// The smallest log lambda with CDF >= p, for n <= n_lanes levels side by side.
+  void quantiles(const double* p, int n, double* out) {
+    QuantileSearch search[n_lanes];
+    int open = 0;
+    for (int i = 0; i < n; ++i) {
+      const SpectralBulk* bulk = nullptr;
+      out[i] = settled_quantile(p[i], bulk);
+      if (bulk == nullptr) continue;
+      search[open] = bracket(*bulk, 1.0 - p[i]);
+      search[open].index = i;
+      if (search[open].low < search[open].high)
+        ++open;
+      else
+        out[i] = search[open].high;
     }
-    return std::numeric_limits<double>::quiet_NaN();
+    for (int step = 0; step < 80 && open > 0; ++step) {
+      double y[n_lanes];
+      SpectralPoint point[n_lanes];
+      for (int k = 0; k < open; ++k) y[k] = search[k].y;
+      evaluate(y, open, point);
+      int kept = 0;
+      for (int k = 0; k < open; ++k) {
+        QuantileSearch at = search[k];
+        out[at.index] = at.y;
+        if (!at.done(point[k])) search[kept++] = at;
+      }
+      open = kept;
+    }
   }
 
  private:
@@ -257,10 +260,57 @@ class Spectrum {
     point.steps = static_cast<double>(march.steps);
   }
 
-  double quantile_within(const SpectralBulk& bulk, double p) {
-    // a bracket from the table, then Newton's method with bisection behind it
+  /// Newton's method for one quantile, with bisection behind it.
+  struct QuantileSearch {
+    double wanted, low, high, y;  // wanted: 1 - p
+    int index = 0;
+
+    /// Take what was found at y; true if y is the answer, else y is the next place to look at.
+    bool done(const SpectralPoint& point) {
+      const double error = point.survival - wanted;  // falls with y
+      (error >= 0.0 ? low : high) = y;
+      const double move = error / std::exp(point.log_density);
+      if (std::fabs(move) <= 1e-15 * (1.0 + std::fabs(y)) || std::fabs(error) < 1e-16 ||
+          high - low <= 2e-16 * std::fabs(high))
+        return true;
+      y = y + move > low && y + move < high ? y + move : 0.5 * (low + high);
+      return false;
+    }
+  };
+
+  /// Where the level lies: an atom or an end of the support, or else within `bulk`.
+  double settled_quantile(double p, const SpectralBulk*& bulk_of_p) const {
+    double reached = 0.0;  // CDF below the next piece of the spectrum
+    std::size_t next_atom = 0, next_bulk = 0;
+    while (next_atom < atoms_.size() || next_bulk < curve_.bulks.size()) {
+      const bool atom_first = next_bulk == curve_.bulks.size() ||
+                              (next_atom < atoms_.size() &&
+                               atoms_[next_atom].log_lambda <= curve_.bulks[next_bulk].low);
+      if (atom_first) {
+        const SpectralAtom& atom = atoms_[next_atom++];
+        reached += atom.mass;
+        if (p <= reached || (next_atom == atoms_.size() && next_bulk == curve_.bulks.size()))
+          return atom.log_lambda;
+      } else {
+        const SpectralBulk& bulk = curve_.bulks[next_bulk++];
+        const double end = reached + bulk.survival_low - bulk.survival_high;
+        const bool last = next_atom == atoms_.size() && next_bulk == curve_.bulks.size();
+        if (p <= reached) return bulk.low;
+        if (last && p >= 1.0) return bulk.high;
+        if (p < end) {
+          bulk_of_p = &bulk;
+          return 0.0;
+        }
+        reached = end;
+        if (p <= end + 1e-12 || last) return bulk.high;
+      }
+    }
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+  /// A bracket from the nodes of the table.
+  QuantileSearch bracket(const SpectralBulk& bulk, double wanted) const {
     double low = floor_of(bulk), high = bulk.high;
-    const double wanted = 1.0 - p;
     for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
       const CurvePiece& piece = curve_.pieces[k];
       for (const CurveNode& node : piece.nodes) {
@@ -272,20 +322,7 @@ class Spectrum {
           high = std::min(high, y);
       }
     }
-    if (!(low < high)) return high;
-    double y = 0.5 * (low + high);
-    for (int i = 0; i < 80; ++i) {
-      SpectralPoint point;
-      evaluate(&y, 1, &point);
-      const double error = point.survival - wanted;  // falls with y
-      (error >= 0.0 ? low : high) = y;
-      const double move = error / std::exp(point.log_density);
-      if (std::fabs(move) <= 1e-15 * (1.0 + std::fabs(y)) || std::fabs(error) < 1e-16 ||
-          high - low <= 2e-16 * std::fabs(high))
-        return y;
-      y = y + move > low && y + move < high ? y + move : 0.5 * (low + high);
-    }
-    return y;
+    return {wanted, low, high, 0.5 * (low + high)};
   }
 
   const SpectralEquation& equation_;
