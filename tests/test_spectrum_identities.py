@@ -255,3 +255,25 @@ def test_quantiles_of_a_single_layer_do_not_stop_where_panels_meet(q):
     spectrum = mf.jacobian_spectrum(mf.Ensemble("elu", 1.0, weights="orthogonal"), 1, q=[q])
     p = np.linspace(0.001, 0.499, 200)
     np.testing.assert_allclose(spectrum.log_cdf(spectrum.log_quantile(p)), p, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_straight_pieces_of_a_callable_are_atoms_of_its_slopes(depth, weights):
+    # nothing but the values of the function is known: slopes are numerical
+    found, named = (
+        mf.jacobian_spectrum(mf.Ensemble(phi, 1.0, weights=weights), depth, q=[1.0] * depth)
+        for phi in (lambda h: np.clip(h, -1.0, 1.0), "hard_tanh")
+    )
+    assert len(found.atoms) == len(named.atoms)
+    for one, other in zip(found.atoms, named.atoms, strict=True):
+        assert one.mass == pytest.approx(other.mass, rel=1e-12)
+        assert one.location == pytest.approx(other.location, rel=1e-12)
+    p = np.linspace(0.35, 0.95, 13)
+    np.testing.assert_allclose(found.log_quantile(p), named.log_quantile(p), rtol=0, atol=1e-9)
+
+
+def test_an_atom_beside_a_smooth_piece_of_a_callable_is_found():
+    phi = mf.Activation(lambda h: np.where(h > 0, np.tanh(h) + h, 0.5 * h), kinks=(0.0,))
+    spectrum = mf.jacobian_spectrum(mf.Ensemble(phi, 1.0, weights="orthogonal"), 1, q=[1.0])
+    assert [(atom.location, atom.mass) for atom in spectrum.atoms] == [(0.25, pytest.approx(0.5))]

@@ -33,6 +33,7 @@ _SLOPE = np.where((_AHEAD > 0) & (_AHEAD % 2 == 1), 2.0 * _K, 0.0)
 _SLOPE[0] /= 2.0
 _RADII = 2.0 ** -np.arange(11)
 _CHUNK = 16_384
+_ROUNDING = 32.0 * np.finfo(np.float64).eps  # of nodes, weights and values, with room
 
 
 def weights(s: Array, order: int) -> Array:
@@ -65,12 +66,23 @@ def _differentiate(function: Function, x: Array, order: int, kinks: Array, radiu
     aside = centre != x
     with np.errstate(invalid="ignore", over="ignore"):
         slope = values @ _CENTRAL[order]
+        noise = np.abs(values) @ np.abs(_CENTRAL[order])
         if aside.any():
             s = np.clip((x[aside] - centre[aside]) / r[aside], -1.0, 1.0)
-            slope[aside] = np.sum(values[aside] * weights(s, order), axis=1)
-        slope /= r**order
+            beside = weights(s, order)
+            slope[aside] = np.sum(values[aside] * beside, axis=1)
+            noise[aside] = np.sum(np.abs(values[aside] * beside), axis=1)
+        slope = _without_noise(slope / r**order, _ROUNDING * noise / r**order)
     # where the function itself overflows there is no derivative to speak of but infinity
     return np.where(np.isnan(slope) & ~np.isfinite(values).all(axis=1), np.inf, slope)
+
+
+def _without_noise(slope: Array, noise: Array) -> Array:
+    """Round to a power of two above the noise, so that a straight piece has one slope exactly."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        step = np.exp2(np.ceil(np.log2(noise)))
+        rounded: Array = np.where(step > 0.0, np.round(slope / step) * step, slope)
+    return np.where(np.isfinite(rounded), rounded, slope)
 
 
 def best_radius(function: Function, x: Array, order: int, kinks: Array) -> float:
