@@ -52,7 +52,6 @@ class HaarMatrix {
 
  private:
   Eigen::VectorXd signs_;
-  Eigen::VectorXd buffer_;
   std::vector<double> draws_;
   double tau_[reflector_columns] = {};
   BlockReflector block_;
