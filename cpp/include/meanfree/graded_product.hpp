@@ -7,9 +7,8 @@
 //   a factor A:   A 2^x = Q R (columns with exponents, pivoted by their lengths; rows sorted), then
 //                 T <- R T
 //   at the end:   rows sorted; B^T = Q R and R^T for B, unless B is triangular; bidiagonal form
-//   with
-//                 the row exponents; steps of qd in scaled numbers until pieces fit the range of a
-//                 double, then qd with shifts
+//                 with the row exponents; steps of qd in scaled numbers until pieces fit the range
+//                 of a double, then qd with shifts
 #pragma once
 #include <Eigen/Core>
 #include <algorithm>
