@@ -83,7 +83,7 @@ def test_distance_to_a_spectrum_with_atoms_counts_them():
     ("arguments", "message"),
     [
         (["tahn"], "did you mean 'tanh'"),
-        (["tanh", "--depth", "0"], "depth must be an integer in [1, 2**31 - 1], got 0"),
+        (["tanh", "--depth", "0"], "depth must be an integer in [1, 1000000], got 0"),
         (["tanh", "--weights", "uniform"], "weights must be"),
         (["tanh", "--q", "-1"], "q must be finite and >= 0, got -1.0"),
         (["gelu", "--sigma-w", "2"], "q must be given"),

@@ -13,6 +13,7 @@ from meanfree import _core
 from meanfree._axes import axes
 from meanfree._check import Range, cores, integer, real_array, shaped
 from meanfree._progress import progress_bar
+from meanfree._spectrum_parts import Atom, SpectrumDiagnostics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,44 +40,6 @@ _LAMBDA = _WithInfinity(">= 0", 0.0)
 _LOGARITHM = _WithInfinity("a number or -inf or inf")
 _PROBABILITY = Range("in [0, 1]", 0.0, 1.0)
 _EPSILON = Range("finite and >= 0", 0.0)
-
-
-@dataclass(frozen=True)
-class Atom:
-    """A point that many eigenvalues share: where it is, and which fraction is there.
-
-    ``location`` is inf or 0 where a double overflows or underflows; ``log_location`` does neither.
-    """
-
-    location: float
-    mass: float
-    log_location: float
-
-
-@dataclass(frozen=True)
-class SpectrumDiagnostics:
-    """How a spectrum was checked; a check that fails raises `ConvergenceError`.
-
-    Attributes
-    ----------
-    total_mass : float
-        Mass of bulk and atoms, by the closed form of the distribution function; should be 1.
-    residual : float
-        Largest error of the equation on the table, in log lambda.
-    imaginary_part : float
-        Smallest imaginary part of log x inside the bulk: positive on the right branch.
-    newton_steps : float
-        Newton steps for a point of the table, on average.
-    effective_edges : (bool, bool)
-        Whether the lower, upper edge is effective: the bulk formally goes on beyond it, with less
-        than 1e-13 of the mass.
-    """
-
-    total_mass: float
-    residual: float
-    imaginary_part: float
-    newton_steps: float
-    effective_edges: tuple[bool, bool]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,7 +150,7 @@ class JacobianSpectrum:
         """
         points = real_array("lam", lam, _LAMBDA)
         log_lam = _log(points)
-        values = self._values(log_lam, n_threads, progress)[0]
+        values = self._log_densities(log_lam, n_threads, progress)
         with np.errstate(over="ignore", invalid="ignore"):
             density = np.exp(values - log_lam)
         at_zero = log_lam == -np.inf
@@ -201,7 +164,7 @@ class JacobianSpectrum:
     ) -> Any:
         """Return the density of log lambda, that is lambda times `density`, atoms excluded."""
         points = real_array("log_lam", log_lam, _LOGARITHM)
-        values = self._values(points.reshape(-1), n_threads, progress)[0]
+        values = self._log_densities(points.reshape(-1), n_threads, progress)
         return shaped(np.exp(values), points.shape)
 
     def cdf(
@@ -271,7 +234,7 @@ class JacobianSpectrum:
         """Return the density ``2 s rho(s**2)`` of singular values s in [0, inf], without atoms."""
         points = real_array("s", s, _LAMBDA)
         log_s = _log(points)
-        values = self._values(2.0 * log_s, n_threads, progress)[0]
+        values = self._log_densities(2.0 * log_s, n_threads, progress)
         with np.errstate(over="ignore", invalid="ignore"):
             density = 2.0 * np.exp(values - log_s)
         at_zero = log_s == -np.inf
@@ -336,7 +299,19 @@ class JacobianSpectrum:
 
     # --- details ---------------------------------------------------------------------------------
 
-    def _values(self, log_lam: Array, n_threads: int | None, progress: bool | None) -> Array:
+    def _log_densities(self, log_lam: Array, n_threads: int | None, progress: bool | None) -> Array:
+        """Return log(lambda rho) at flat log_lam."""
+        densities: Array = self._values(log_lam, n_threads, progress, distribution=False)[0]
+        return densities
+
+    def _values(
+        self,
+        log_lam: Array,
+        n_threads: int | None,
+        progress: bool | None,
+        *,
+        distribution: bool = True,
+    ) -> Array:
         """Return log(lambda rho), the CDF and 1 - CDF at flat log_lam, as rows."""
         threads = cores(n_threads)
         log_lam = self._snapped(log_lam)
@@ -348,7 +323,9 @@ class JacobianSpectrum:
         some = bool(outside.any())
         inside = np.where(outside, self.log_edges[1], log_lam) if some else log_lam
         with progress_bar(progress, "spectrum", log_lam.size) as report:
-            values = _core.spectral_values(self._equation, self._table, inside, threads, report)
+            values = _core.spectral_values(
+                self._equation, self._table, inside, threads, report, distribution
+            )
         if some:
             zero = sum(a.mass for a in self.atoms if np.isneginf(a.log_location))
             below = log_lam < 0.0

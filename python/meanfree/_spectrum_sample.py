@@ -59,19 +59,19 @@ class JacobianSample:
         return values
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the density of lambda = s**2 over log10(lambda), of all networks together.
+        """Draw the density of log10 s, of all networks together, as `JacobianSpectrum.plot` does.
 
         The area is the fraction of singular values that are not 0.
         """
         ax = axes(ax)
         values = self.log_singular_values[np.isfinite(self.log_singular_values)]
-        decades = values * (2.0 / np.log(10.0))
+        decades = values / np.log(10.0)
         bins = int(np.clip(2.0 * values.size ** (1 / 3), 10, 200))
         if values.size:
             weights = np.full(values.size, 1.0 / self.log_singular_values.size)
             heights, edges = np.histogram(decades, bins=bins, weights=weights)
             ax.stairs(heights / np.diff(edges), edges, fill=True, alpha=0.5)
-        ax.set(xlabel=r"$\log_{10}\lambda$", ylabel="density")
+        ax.set(xlabel=r"$\log_{10} s$", ylabel=r"density of $\log_{10} s$")
         return ax
 
     def __repr__(self) -> str:
@@ -125,7 +125,8 @@ def simulate_jacobian(
     method : {"accurate", "fast"}
         "accurate": every logarithm is right to about 1e-10, at any condition number and depth, and
         there are exactly as many zeros as units without slope demand. "fast": from the product
-        itself; values below about 1e-8 of the largest one are noise.
+        itself; values below about 1e-8 of the largest one are noise. With the same seed the two
+        draw different networks.
     n_threads, progress
         As in `length_map`.
 

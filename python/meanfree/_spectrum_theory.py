@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from meanfree import _core
-from meanfree._check import LENGTH, Range, choice, integer, real, real_array, size
+from meanfree._check import LENGTH, Range, choice, integer, real, real_array
 from meanfree._fixed_point import STATUSES
 from meanfree._propagate import propagate
 from meanfree._spectrum_equation import Layers, atoms_of, depends_on_length, equation_of, laws_of
-from meanfree._spectrum_result import (
-    Atom,
-    JacobianSpectrum,
-    SpectrumDiagnostics,
-    exponential,
-)
+from meanfree._spectrum_parts import Atom, SpectrumDiagnostics
+from meanfree._spectrum_result import JacobianSpectrum, exponential
 from meanfree.ensemble import Ensemble, as_ensemble
 
 if TYPE_CHECKING:
@@ -33,6 +29,7 @@ Kind: TypeAlias = Literal["smooth", "bernoulli"]
 _LARGEST_LENGTH = 1e20
 _ALL_MASS = 1.0 - 1e-13
 _VARIANCE = Range("finite and >= 0", 0.0, 100.0)
+_DEEPEST = 1_000_000  # layers are kept one by one
 
 
 def jacobian_spectrum(
@@ -49,7 +46,7 @@ def jacobian_spectrum(
     ensemble : Ensemble
         With keep = 1.
     depth : int
-        Layers, at least 1.
+        Layers, from 1 to 1,000,000.
     q : float or (depth,) array_like, optional
         Mean squared pre-activation: None takes q* for every layer, a number is that of h^1, from
         which the length map goes on, an array has one for each layer. In [0, 1e20].
@@ -83,7 +80,7 @@ def jacobian_spectrum(
     (0.5, 6.75, 3.0)
     """
     e = _accepted(ensemble)
-    depth = size("depth", depth)
+    depth = integer("depth", depth, 1, _DEEPEST)
     label = f"{e!r}, depth {depth}"
     return _product(e, [1] * (depth + 1), q, label)
 

@@ -81,7 +81,7 @@ def tune_critical(
     if not crossings.size:
         msg = (
             f"relative_variance must be in ({depth * lowest:.6g}, {depth * highest:.6g}) for {phi} "
-            f"at depth {depth}, got {wanted!r}"
+            f"at depth {depth} and lengths q in [{_SCAN[0]:.0e}, {_SCAN[-1]:.0e}], got {wanted!r}"
         )
         raise ValueError(msg)
     for k in crossings:

@@ -5,7 +5,8 @@ Each part stands in a module of its own and is exported here.
 
 from __future__ import annotations
 
-from meanfree._spectrum_result import Atom, JacobianSpectrum, SpectrumDiagnostics
+from meanfree._spectrum_parts import Atom, SpectrumDiagnostics
+from meanfree._spectrum_result import JacobianSpectrum
 from meanfree._spectrum_sample import JacobianSample, log_singular_values, simulate_jacobian
 from meanfree._spectrum_theory import (
     jacobian_spectrum,

@@ -1,0 +1,43 @@
+"""Parts of a spectrum: its atoms, and how it was checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A point that many eigenvalues share: where it is, and which fraction is there.
+
+    ``location`` is inf or 0 where a double overflows or underflows; ``log_location`` does neither.
+    """
+
+    location: float
+    mass: float
+    log_location: float
+
+
+@dataclass(frozen=True)
+class SpectrumDiagnostics:
+    """How a spectrum was checked; a check that fails raises `ConvergenceError`.
+
+    Attributes
+    ----------
+    total_mass : float
+        Mass of bulk and atoms, by the closed form of the distribution function; should be 1.
+    residual : float
+        Largest error of the equation on the table, in log lambda.
+    imaginary_part : float
+        Smallest imaginary part of log x inside the bulk: positive on the right branch.
+    newton_steps : float
+        Newton steps for a point of the table, on average.
+    effective_edges : (bool, bool)
+        Whether the lower, upper edge is effective: the bulk formally goes on beyond it, with less
+        than 1e-13 of the mass.
+    """
+
+    total_mass: float
+    residual: float
+    imaginary_part: float
+    newton_steps: float
+    effective_edges: tuple[bool, bool]
