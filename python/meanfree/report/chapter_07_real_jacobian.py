@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,15 +103,15 @@ def _orthogonal_law(_width: int) -> tuple[Ensemble, float]:
     return mf.critical("tanh", weights="orthogonal"), 0.0
 
 
-def _jacobian(network: torch.nn.Module, pixels: Array) -> Array:
-    """Return the log singular values of the Jacobian from the first hidden layer to the last."""
+def _factors(network: torch.nn.Module, pixels: Array) -> list[Array]:
+    """Return the factors D W of the Jacobian from the first hidden layer to the last."""
     x, factors = pixels, []
     weights = [parameter.detach().numpy() for parameter in network.parameters()]
     for number, (weight, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
         x = np.tanh(weight @ x + bias)
         if number > 0:
             factors.append((1.0 - x**2)[:, None] * weight)
-    return mf.log_singular_values(factors)
+    return factors
 
 
 def _theory(case: _Case, pixels: Array, width: int) -> JacobianSpectrum:
@@ -121,17 +122,17 @@ def _theory(case: _Case, pixels: Array, width: int) -> JacobianSpectrum:
 
 
 def _figure(settings: Settings, case: _Case, pixels: Array, key: str) -> Figure:
-    width, n_samples = settings.size(256, 48), settings.size(12, 4)
+    width, n_samples = settings.size(256, 48), settings.size(8, 4)
     theories = [_theory(case, pixels, n) for n in (width, width // 2)]
-    both = [
-        np.stack(
-            [
-                _jacobian(case.draw(n, settings.seed_for(f"7 {case.name} {n} {i}")), pixels)
-                for i in range(many)
+    both = []
+    with ThreadPoolExecutor(settings.n_threads) as pool:
+        for n, many in ((width, n_samples), (width // 2, 2 * n_samples)):
+            # torch's random numbers are global: drawn one after the other
+            networks = [
+                case.draw(n, settings.seed_for(f"7 {case.name} {n} {i}")) for i in range(many)
             ]
-        )
-        for n, many in ((width, n_samples), (width // 2, 2 * n_samples))
-    ]
+            factors = [_factors(network, pixels) for network in networks]
+            both.append(np.stack(list(pool.map(mf.log_singular_values, factors))))
     spectra = Spectra(both[0], both[1], _HIDDEN)
     figure, ax = canvas()
     _draw(ax, theories[0], spectra, case.color)

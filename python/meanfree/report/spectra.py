@@ -151,18 +151,21 @@ def compare_cdf(
     lowest, highest : float
         Only the part of the spectrum between these shares is compared.
     """
-    theories = (theory, theory_of_narrow or theory)
 
-    def deviation(share: Array) -> tuple[Array, Array]:
-        wide, narrow = (
-            fractions_below(log_s, one.log_quantile(share)) - one.log_cdf(one.log_quantile(share))
-            for log_s, one in zip((spectra.wide, spectra.narrow), theories, strict=True)
-        )
-        return wide, narrow
+    def deviation(share: Array) -> tuple[Array, tuple[Array, Array]]:
+        place = theory.log_quantile(share)
+        expected = theory.log_cdf(place)
+        wide = fractions_below(spectra.wide, place) - expected
+        if theory_of_narrow is not None:
+            place = theory_of_narrow.log_quantile(share)
+            expected_of_narrow = theory_of_narrow.log_cdf(place)
+        else:
+            expected_of_narrow = expected
+        return expected, (wide, fractions_below(spectra.narrow, place) - expected_of_narrow)
 
     share = lowest + (highest - lowest) * _PLACES
-    found = spectra.extrapolated(*deviation(share))
-    expected = theory.log_cdf(theory.log_quantile(share))
+    expected, samples = deviation(share)
+    found = spectra.extrapolated(*samples)
     comparisons = [
         Comparison(
             f"CDF at the {place:.3g} quantile, {name}",
@@ -175,7 +178,7 @@ def compare_cdf(
         )
         for i, place in enumerate(share)
     ]
-    samples = deviation(lowest + (highest - lowest) * _GRID)
+    _, samples = deviation(lowest + (highest - lowest) * _GRID)
     return [*comparisons, _largest_deviation(name, spectra, samples)]
 
 
