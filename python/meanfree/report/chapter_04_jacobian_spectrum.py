@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import meanfree as mf
-from meanfree.report.comparison import Comparison
 from meanfree.report.engine import Figure, Settings, Table
 from meanfree.report.spectra import (
-    SOURCE,
     Spectra,
     compare_cdf,
     histogram,
@@ -95,14 +93,9 @@ def _mean_square(settings: Settings) -> Figure:
             # relative to the theory, since the numbers span many decades
             found = spectra.extrapolate(_mean_square_over(chi**depth))
             comparisons.append(
-                Comparison(
+                found.compare(
                     f"mean squared singular value over χ₁^L, depth {depth}, σ_w = {sigma_w:.4g}",
                     mf.jacobian_spectrum(ensemble, depth).mean / chi**depth,
-                    float(found.value),
-                    float(found.error),
-                    float(found.bound),
-                    SOURCE,
-                    n_samples,
                 )
             )
             ax.errorbar(

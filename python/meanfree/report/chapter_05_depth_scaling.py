@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 import meanfree as mf
-from meanfree.report.comparison import Comparison
 from meanfree.report.engine import Figure, Settings, Table
 from meanfree.report.largest import TRACY_WIDOM_MEAN, edge_scale
-from meanfree.report.spectra import SOURCE, Spectra, simulate_spectra
+from meanfree.report.spectra import Estimate, Spectra, simulate_spectra
 from meanfree.report.style import BLACK, BLUE, GREEN, PURPLE, SKY, VERMILLION, canvas
 
 if TYPE_CHECKING:
@@ -175,6 +174,18 @@ def _curves(
     return rows
 
 
+def _mark(ax: Any, item: _Measured, found: Estimate, scale: float) -> None:
+    ax.errorbar(
+        item.depth,
+        found.value * scale,
+        found.error * scale,
+        fmt=item.family.marker,
+        color=item.family.color,
+        mec=BLACK,
+        mew=0.5,
+    )
+
+
 def _window(settings: Settings, families: list[_Family], measured: list[_Measured]) -> Figure:
     figure, ax = canvas(6.4, 4.2)
     rows = _curves(ax, settings, families, lambda spectrum: spectrum.fraction_within(_EPSILON))
@@ -183,25 +194,11 @@ def _window(settings: Settings, families: list[_Family], measured: list[_Measure
         found = item.spectra.extrapolate(
             lambda log_s: np.mean(np.abs(np.exp(log_s) - 1.0) <= _EPSILON, axis=1)
         )
-        theory = item.theory.fraction_within(_EPSILON)
-        ax.errorbar(
-            item.depth,
-            found.value,
-            found.error,
-            fmt=item.family.marker,
-            color=item.family.color,
-            mec=BLACK,
-            mew=0.5,
-        )
+        _mark(ax, item, found, 1.0)
         comparisons.append(
-            Comparison(
+            found.compare(
                 f"share within 1 ± {_EPSILON:g}, {item.family.name}, L = {item.depth}",
-                theory,
-                float(found.value),
-                float(found.error),
-                float(found.bound),
-                SOURCE,
-                len(item.spectra.wide),
+                item.theory.fraction_within(_EPSILON),
             )
         )
     ax.set(
@@ -248,24 +245,10 @@ def _largest(settings: Settings, families: list[_Family], measured: list[_Measur
             return (np.exp(2.0 * log_s[:, 0]) - shift) / top
 
         found = item.spectra.extrapolate(corrected)
-        ax.errorbar(
-            item.depth,
-            found.value * top,
-            found.error * top,
-            fmt=item.family.marker,
-            color=item.family.color,
-            mec=BLACK,
-            mew=0.5,
-        )
+        _mark(ax, item, found, top)
         comparisons.append(
-            Comparison(
-                f"largest λ over the edge, {item.family.name}, L = {item.depth}, N = {width}",
-                1.0,
-                float(found.value),
-                float(found.error),
-                float(found.bound),
-                SOURCE,
-                len(item.spectra.wide),
+            found.compare(
+                f"largest λ over the edge, {item.family.name}, L = {item.depth}, N = {width}", 1.0
             )
         )
     ax.set(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 import meanfree as mf
-from meanfree.report.comparison import Comparison
 from meanfree.report.engine import Figure, Settings, Table
-from meanfree.report.spectra import SOURCE, Spectra, compare_cdf, simulate_spectra
+from meanfree.report.spectra import Spectra, compare_cdf, simulate_spectra
 from meanfree.report.style import BLACK, BLUE, GREY, PURPLE, SKY, VERMILLION, canvas
 
 if TYPE_CHECKING:
+    from meanfree.report.comparison import Comparison
     from meanfree.spectrum import JacobianSpectrum
 
     Kind: TypeAlias = Literal["smooth", "bernoulli"]
@@ -137,15 +137,7 @@ def _comparisons(name: str, spectra: Spectra, theory: JacobianSpectrum) -> list[
         return compare_cdf(name, spectra, theory)
     place, mass = top[0].log_location, top[0].mass
     found = spectra.extrapolate(lambda log_s: np.mean(np.abs(2 * log_s - place) < 1e-9, axis=1))
-    atom = Comparison(
-        f"share of singular values at the atom, {name}",
-        mass,
-        float(found.value),
-        float(found.error),
-        float(found.bound),
-        SOURCE,
-        len(spectra.wide),
-    )
+    atom = found.compare(f"share of singular values at the atom, {name}", mass)
     return [*compare_cdf(name, spectra, theory, highest=1.0 - mass), atom]
 
 

@@ -47,6 +47,19 @@ class Estimate:
     value: Array
     error: Array
     bound: Array
+    n_samples: int
+
+    def compare(self, quantity: str, theory: float) -> Comparison:
+        """Set one number beside its theory."""
+        return Comparison(
+            quantity,
+            theory,
+            float(self.value),
+            float(self.error),
+            float(self.bound),
+            SOURCE,
+            self.n_samples,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +89,7 @@ class Spectra:
         mean, half = wide.mean(axis=0), narrow.mean(axis=0)
         variance = 4 * _squared_error(wide) + _squared_error(narrow)
         bound = SAFETY * self.depth / self.width * np.abs(half - mean)
-        return Estimate(2 * mean - half, np.sqrt(variance), bound)
+        return Estimate(2 * mean - half, np.sqrt(variance), bound, len(wide))
 
     def cdf(self, log_lambda: ArrayLike) -> Estimate:
         """Estimate the CDF of lambda = s^2 at thresholds, shape (k,)."""
