@@ -293,7 +293,7 @@ def test_strong_saturation_leaves_the_sum_of_the_logarithms():
     assert np.all(deep[:, 0] - deep[:, -1] > 500.0)
 
 
-def test_plot_draws_the_density_over_the_logarithm_of_s():
+def test_plot_draws_the_density_over_the_logarithm_of_lambda():
     import matplotlib.pyplot as plt
 
     s = simulate("relu", width=30, depth=2, n=30)
@@ -302,7 +302,7 @@ def test_plot_draws_the_density_over_the_logarithm_of_s():
     heights, edges, _ = patch.get_data()
     finite = np.isfinite(s.log_singular_values)
     assert np.sum(heights * np.diff(edges)) == pytest.approx(finite.mean())
-    assert edges[-1] == pytest.approx(s.log_singular_values.max() / np.log(10.0))
+    assert edges[-1] == pytest.approx(2.0 * s.log_singular_values.max() / np.log(10.0))
     plt.close(ax.figure)
 
 

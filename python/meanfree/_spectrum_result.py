@@ -285,15 +285,15 @@ class JacobianSpectrum:
             # denser at both ends, where the density has square roots
             angle = 0.5 * np.pi * np.linspace(-1.0, 1.0, 401)
             log_lam = low + (high - low) * 0.5 * (1.0 + np.sin(angle))
-            ax.plot(scale * log_lam, self.log_density(log_lam) / scale, label=self.label)
-            ax.set_ylim(bottom=0.0)
+            ax.plot(scale * log_lam, self.log_density(log_lam) / scale, label="theory")
+            ax.set_ylim(bottom=0.0, auto=True)
         for atom in self.atoms:
             if atom.location == 0.0 and np.isneginf(atom.log_location):
                 ax.plot([], [], " ", label=rf"atom of mass {atom.mass:.3g} at 0")
             else:
                 at = scale * atom.log_location
                 ax.axvline(at, color="C3", linestyle="--", label=f"atom of mass {atom.mass:.3g}")
-        ax.set(xlabel=r"$\log_{10}\lambda$", ylabel="density")
+        ax.set(xlabel=r"$\log_{10}\lambda$", ylabel=r"density of $\log_{10}\lambda$")
         ax.legend()
         return ax
 
