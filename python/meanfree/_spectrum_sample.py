@@ -152,9 +152,9 @@ def simulate_jacobian(
     an input of fixed length gives with Gaussian weights; with orthogonal ones it would give a
     vector of fixed length, which differs at small widths.
 
-    Free probability describes the bulk of the spectrum. One singular value can lie outside it, since
-    slopes and weights depend on each other through h: along h itself the length map rules, and s is
-    about ``V'(q*)**L`` (0.02 for tanh tuned to depth 100, a tenth of the lower edge).
+    Free probability describes the bulk of the spectrum. One singular value can lie outside, since
+    slopes and weights depend on each other through h: along h itself the length map rules, and s
+    is about ``V'(q*)**L``: 0.02 for tanh tuned to depth 100, where the bulk ends near 0.5.
 
     Examples
     --------
