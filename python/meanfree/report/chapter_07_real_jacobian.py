@@ -35,9 +35,9 @@ set. Torch draws the weights; the Jacobian from the first hidden layer to the la
 is multiplied from its own weights and its own φ′ without losing small singular values. The theory
 knows σ_w and σ_b, takes the length q^1 from the pixels and q^2 … q^{50} from the length map.
 
-By default every singular value is about 10^{-12} or less: whatever direction an error takes, it
-dies on the way to the first layer. With critical orthogonal weights all are of the same order. That
-is what makes the difference between the two training curves of chapter 3.
+By default all singular values are below 10^{-10}: whatever direction an error takes, it dies on the
+way to the first layer. With critical orthogonal weights they lie within two decades of 1. That is
+what makes the difference between the two training curves of chapter 3.
 
 Source: Pennington, Schoenholz, Ganguli (2017); Saxe et al. (2014), orthogonal initialisation.
 """
