@@ -23,7 +23,7 @@ def amplification(slope):
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu", "gelu", "elu", "softplus", "arctan"])
-@pytest.mark.parametrize("keep", [1.0, 0.9])
+@pytest.mark.parametrize("keep", [1.0, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_every_point_is_what_fixed_point_gives(name, keep):
     diagram = mf.phase_diagram(name, W, B, keep=keep)
     for i, sigma_w in enumerate(W):
@@ -50,7 +50,7 @@ def same_bits(one, other):
     assert one.status.tolist() == other.status.tolist()
 
 
-@pytest.mark.parametrize("keep", [1.0, 0.9])
+@pytest.mark.parametrize("keep", [1.0, pytest.param(0.9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*SMOOTH, "relu", "hard_tanh", "erf", "gelu", "sin", "selu"])
 def test_a_cell_has_the_same_bits_in_every_grid_and_on_any_number_of_threads(name, keep):
     bounded = name not in ("softplus", "silu", "gelu_tanh", "relu", "gelu", "selu")
