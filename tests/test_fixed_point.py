@@ -97,6 +97,7 @@ def test_length_that_diverges_has_the_limit_of_chi_1(name, sigma_w, sigma_b, lim
     assert found.phase == ("critical" if limit == 1.0 else "chaotic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "limit"),
     [

@@ -79,7 +79,7 @@ def seconds_to_interrupt(code: str, after: float) -> float:
     return float(answer) - sent
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("n_threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("call", LONG_CALLS)
 def test_interrupt_ends_a_long_call_within_half_a_second(call, n_threads):
     code = CHILD.format(call=LONG_CALLS[call].format(n_threads=n_threads))
