@@ -195,7 +195,18 @@ def test_phase_diagram_is_accurate_to_the_condition_of_each_cell(kind, points):
     _compare_fixed_points(_of_kind(kind, points), _named(kind), find=_cell)
 
 
-@pytest.mark.parametrize("kind", CALLABLES, ids=_kind_name)
+# the quick suite takes one smooth function and one with kinks
+_QUICK_CALLABLES = {("tanh", 0.0), ("hard_tanh", 0.0)}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind in _QUICK_CALLABLES else pytest.mark.slow)
+        for kind in CALLABLES
+    ],
+    ids=_kind_name,
+)
 @pytest.mark.parametrize(
     "points", [pytest.param(POINTS[18:36], id="quick"),
                pytest.param(POINTS[36:180], id="rest", marks=pytest.mark.slow)],
