@@ -50,6 +50,10 @@ Threads = Annotated[
     typer.Option("--threads", metavar="N", help="Threads; all allowed cores by default.", min=1),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; null for inf and nan.")]
+FigureFile = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress; the result is still printed.")
 ]
@@ -142,10 +146,7 @@ def audit(
     samples: Annotated[
         int, typer.Option("--samples", metavar="N", help="Independent draws of the weights.", min=2)
     ] = 20,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
-    ] = None,
+    out: FigureFile = None,
     seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
@@ -216,10 +217,7 @@ def phase(
         str,
         typer.Option("--sigma-b", metavar="RANGE", help="A number, low:high or low:high:count."),
     ] = "0:2",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
-    ] = None,
+    out: FigureFile = None,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -285,10 +283,7 @@ def spectrum(
     samples: Annotated[
         int, typer.Option("--samples", metavar="N", help="Networks to simulate.", min=2)
     ] = 16,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the figure (.png, .pdf or .svg)."),
-    ] = None,
+    out: FigureFile = None,
     seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
