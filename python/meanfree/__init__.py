@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from meanfree._core import ConvergenceError, build_info
 from meanfree.activations import Activation, activation
 from meanfree.ensemble import Ensemble
+from meanfree.manifold import circle_autocorrelation, circle_theory
 from meanfree.meanfield import (
     correlation_map,
     correlation_slope,
@@ -38,6 +39,8 @@ __all__ = [
     "activation",
     "audit",
     "build_info",
+    "circle_autocorrelation",
+    "circle_theory",
     "correlation_map",
     "correlation_slope",
     "covariance_map",

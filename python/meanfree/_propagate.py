@@ -192,7 +192,7 @@ def propagate(
     depth = size("depth", depth)
     start = _start(c, delta)
     threads = cores(n_threads)
-    lengths = _lengths(e, depth, q, () if start is None else start[0].shape, threads)
+    lengths = layer_lengths(e, depth, q, () if start is None else start[0].shape, threads)
     if start is None:
         return Trajectory(e, lengths, None, None)
     with progress_bar(progress, "layers", depth) as report:
@@ -248,7 +248,7 @@ def propagate_gradient(
     depth = size("depth", depth)
     start = _start(c, None)
     threads = cores(n_threads)
-    lengths = _lengths(e, depth, q, () if start is None else start[0].shape, threads)
+    lengths = layer_lengths(e, depth, q, () if start is None else start[0].shape, threads)
     shape, phi = lengths.shape, e.activation.core
     here = np.clip(lengths[:-1], 0.0, _HUGE).reshape(-1)
     unique, back = np.unique(here, return_inverse=True)
@@ -298,7 +298,7 @@ def _start(c: ArrayLike | None, delta: ArrayLike | None) -> tuple[Array, Array] 
     return None
 
 
-def _lengths(
+def layer_lengths(
     e: Ensemble, depth: int, q: ArrayLike | None, trailing: tuple[int, ...], threads: int
 ) -> Array:
     """Return q of each layer, shape (depth, ...), broadcast with the shape of the correlations."""

@@ -1,0 +1,18 @@
+"""How random networks bend curves: theory at infinite width, and measurements.
+
+Each part stands in a module of its own and is exported here.
+"""
+
+from __future__ import annotations
+
+from meanfree._manifold_curve import curve_length, shallow_length_bound, turning_angle
+from meanfree._manifold_theory import CircleGeometry, circle_autocorrelation, circle_theory
+
+__all__ = [
+    "CircleGeometry",
+    "circle_autocorrelation",
+    "circle_theory",
+    "curve_length",
+    "shallow_length_bound",
+    "turning_angle",
+]
