@@ -302,8 +302,8 @@ def _geometry(
 ) -> CircleGeometry:
     """Iterate the speeds, which overflow later than their squares, and the curvature.
 
-    `slope` and `curvature` are E phi'**2 and E phi''**2 in all layers but the last. The loop is over
-    Python floats, which overflow to inf in silence.
+    `slope` and `curvature` are E phi'**2 and E phi''**2 in all layers but the last. Python's
+    floats overflow to inf in silence.
     """
     stretch = [e.sigma_w * sqrt(first) if e.sigma_w > 0.0 else 0.0 for first in slope.tolist()]
     speed, turn, bend = [sqrt(radius)], [1.0], [1.0 / radius if radius > 0.0 else inf]
