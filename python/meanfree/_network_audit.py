@@ -23,8 +23,9 @@ from meanfree._network_findings import (
     to_activation,
 )
 from meanfree._network_measure import private_copy, run
+from meanfree._network_parts import STANDARD_ERRORS, Compared, LayerAudit, Verdict
 from meanfree._network_read import Recorder, read_chain
-from meanfree._network_result import STANDARD_ERRORS, Audit, Compared, LayerAudit, Verdict
+from meanfree._network_result import Audit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

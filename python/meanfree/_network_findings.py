@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meanfree._network_draw import Law
-    from meanfree._network_result import LayerAudit
+    from meanfree._network_parts import LayerAudit
 
     Array = NDArray[np.float64]
 

@@ -1,71 +1,34 @@
-"""The audit as text."""
+"""The layers of an audit as lines of text."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from meanfree.meanfield import fixed_point
-
 if TYPE_CHECKING:
-    from meanfree._network_result import Audit, Compared, LayerAudit
+    from collections.abc import Sequence
+
+    from meanfree._network_parts import Compared, LayerAudit
 
 
-def table(audit: Audit) -> str:
-    """Return the header, one line a layer, the findings and the suggestion."""
-    lines = [
-        f"model     {audit.model}",
-        f"coverage  {audit.coverage}",
-        f"phase     {_phase(audit)}",
-        f"measured  {audit.n_samples} draws of the weights, {audit.n_inputs} inputs, "
-        f"seed {audit.seed}; {audit.loss}",
-        f"verdict   agrees if |theory - mean| <= {_allowed(audit)} standard errors (s.e.) + bound",
-        f"bound     {audit.bound}",
-        "",
-    ]
-    scale = audit.reference.gradient.measured
+def layer_lines(layers: Sequence[LayerAudit], reference: LayerAudit) -> list[str]:
+    """Return two lines of titles and one a layer, gradients relative to those of `reference`."""
+    scale = reference.gradient.measured
     scale = scale if scale > 0 and math.isfinite(scale) else 1.0
-    names = max([len("layer"), *(len(layer.name) for layer in audit.layers)])
-    shapes = max([len("shape"), *(len(_shape(layer)) for layer in audit.layers)])
+    names = max([len("layer"), *(len(layer.name) for layer in layers)])
+    shapes = max([len("shape"), *(len(_shape(layer)) for layer in layers)])
     group = f"{'theory':>10}{'measured':>11}{'s.e.':>8}{'bound':>8}{'z':>7}"
     left = f"{'':>4}  {'layer':<{names}}  {'shape':<{shapes}}"
-    title = f"|dE/dW|^2 / {audit.reference.name}"
-    lines.append(f"{'':>{len(left)}}{'q':>10}{'':>{len(group) - 10}}  {title:>{len(group)}}")
+    title = f"|dE/dW|^2 / {reference.name}"
+    lines = [f"{'':>{len(left)}}{'q':>10}{'':>{len(group) - 10}}  {title:>{len(group)}}"]
     lines.append(f"{left}{group}  {group}  verdict")
-    for number, layer in enumerate(audit.layers, start=1):
+    for number, layer in enumerate(layers, start=1):
         lines.append(
             f"{number:>4}  {layer.name:<{names}}  {_shape(layer):<{shapes}}"
             f"{_numbers(layer.q, 1.0)}  {_numbers(layer.gradient, scale)}  {layer.verdict}"
             + (f": {layer.note}" if layer.note else "")
         )
-    lines.append("")
-    lines += [f"FINDING {i}  {text}" for i, text in enumerate(audit.findings, start=1)]
-    if not audit.findings:
-        lines.append("no findings")
-    if audit.suggestion is not None:
-        e = audit.suggestion
-        lines.append(
-            "FIX        meanfree.network.initialize(model, audit.suggestion, seed=0): "
-            f"{e.activation}, {e.weights}, sigma_w = {e.sigma_w:.6g}, sigma_b = {e.sigma_b:.6g}"
-        )
-    return "\n".join(lines)
-
-
-def _allowed(audit: Audit) -> str:
-    allowed = audit.reference.q.allowed
-    return f"{allowed:.1f}" + (f" (4, widened for {audit.n_samples} draws)" if allowed > 4 else "")
-
-
-def _phase(audit: Audit) -> str:
-    e = audit.ensemble
-    if e is None:
-        return audit.phase
-    q = fixed_point(e).q
-    return (
-        f"{audit.phase.upper()}  {e.activation}, {e.weights}  sigma_w^2={e.sigma_w**2:.4f}  "
-        f"sigma_b^2={e.sigma_b**2:.4f}  q*={q:.3g}  chi_1={audit.chi_1:.4f}  "
-        f"depth scale {audit.depth_scale:.3g} layers"
-    )
+    return lines
 
 
 def _shape(layer: LayerAudit) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from meanfree._check import cores, size
 from meanfree._check import seed as as_seed
-from meanfree._network_result import Audit, Compared, LayerAudit
+from meanfree._network_parts import Compared, LayerAudit
+from meanfree._network_result import Audit
 from meanfree._progress import progress_bar
 from meanfree.ensemble import Ensemble, as_ensemble
 
