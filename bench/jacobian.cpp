@@ -9,17 +9,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "report.hpp"
+
 namespace {
 
 using namespace meanfree::detail;
 using meanfree::Pause;
-
-void report(benchmark::State& state, std::int64_t networks, double goal) {
-  const double millions = 1e-6 * static_cast<double>(state.iterations() * networks);
-  state.counters["us"] =
-      benchmark::Counter(millions, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  if (goal > 0.0) state.counters["goal"] = goal;
-}
 
 void network(benchmark::State& state, const char* name, bool orthogonal, bool accurate,
              std::int64_t width, std::int64_t depth, double goal) {
@@ -36,7 +31,7 @@ void network(benchmark::State& state, const char* name, bool orthogonal, bool ac
     simulate_jacobian(phi, law, 4, 1, out.data(), [](std::int64_t) {});
     benchmark::DoNotOptimize(out.data());
   }
-  report(state, 4, goal);
+  report(state, 4, "us", goal);
 }
 
 const std::atomic<bool> never{false};
@@ -56,7 +51,7 @@ void product(benchmark::State& state, Index n, double goal) {
     multiplier.multiply(a, a, c, pause);
     benchmark::DoNotOptimize(c.data());
   }
-  report(state, 1, goal);
+  report(state, 1, "us", goal);
 }
 
 void qr(benchmark::State& state, Index n, double goal) {
@@ -69,7 +64,7 @@ void qr(benchmark::State& state, Index n, double goal) {
     decomposition.decompose(copy, n, pause);
     benchmark::DoNotOptimize(copy.data());
   }
-  report(state, 1, goal);
+  report(state, 1, "us", goal);
 }
 
 void haar(benchmark::State& state, Index n, double goal) {
@@ -80,7 +75,7 @@ void haar(benchmark::State& state, Index n, double goal) {
     matrix.apply(Stream(1, 2, 3, meanfree::Purpose::weights), x, pause);
     benchmark::DoNotOptimize(x.data());
   }
-  report(state, 1, goal);
+  report(state, 1, "us", goal);
 }
 
 void symmetric(benchmark::State& state, Index n, double goal) {
@@ -92,7 +87,7 @@ void symmetric(benchmark::State& state, Index n, double goal) {
     solver.eigenvalues(g, values.data(), pause);
     benchmark::DoNotOptimize(values.data());
   }
-  report(state, 1, goal);
+  report(state, 1, "us", goal);
 }
 
 void graded(benchmark::State& state, Index n, double goal) {
@@ -106,7 +101,7 @@ void graded(benchmark::State& state, Index n, double goal) {
     t.log_singular_values(values.data(), pause);
     benchmark::DoNotOptimize(values.data());
   }
-  report(state, 1, goal);
+  report(state, 1, "us", goal);
 }
 
 BENCHMARK_CAPTURE(network, fast_tanh_200_10, "tanh", false, false, 200, 10, 3600.0);

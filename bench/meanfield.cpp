@@ -12,18 +12,11 @@
 
 #include "meanfree/averages.hpp"
 #include "meanfree/fixed_point.hpp"
+#include "report.hpp"
 
 namespace {
 
 using namespace meanfree;
-
-void report(benchmark::State& state, std::int64_t cells, double goal) {
-  const double done = static_cast<double>(state.iterations() * cells);
-  state.counters["cells/s"] = benchmark::Counter(done, benchmark::Counter::kIsRate);
-  state.counters["ns"] =
-      benchmark::Counter(1e-9 * done, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  state.counters["goal"] = goal;
-}
 
 /// Lengths around q, as the cells of a grid have them.
 std::vector<double> around(double q, std::int64_t n) {
@@ -45,7 +38,7 @@ void length(benchmark::State& state, const std::string& name, double q, double g
     benchmark::DoNotOptimize(second.data());
     benchmark::ClobberMemory();
   }
-  report(state, n, goal);
+  report(state, n, "ns", goal, "cells/s");
 }
 
 /// Averages over two inputs, new q each time: nothing can be kept from call to call.
@@ -60,7 +53,7 @@ void pair(benchmark::State& state, const std::string& name, double q, double del
     benchmark::DoNotOptimize(product.data());
     benchmark::ClobberMemory();
   }
-  report(state, n, goal);
+  report(state, n, "ns", goal, "cells/s");
 }
 
 /// The same at one q: a further step of Newton's method for c*.
@@ -75,7 +68,7 @@ void pair_again(benchmark::State& state, const std::string& name, double q, doub
     benchmark::DoNotOptimize(deficit);
     benchmark::DoNotOptimize(slope);
   }
-  report(state, 1, goal);
+  report(state, 1, "ns", goal, "cells/s");
 }
 
 /// Everything of the phase diagram at the cells of one sigma_w, sigma_b from 0.3.
@@ -97,7 +90,7 @@ void fixed_point(benchmark::State& state, const std::string& name, double sigma_
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  report(state, n, goal);
+  report(state, n, "ns", goal, "cells/s");
 }
 
 [[maybe_unused]] const bool registered = [] {

@@ -8,17 +8,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "report.hpp"
+
 namespace {
 
 using meanfree::Method;
 using meanfree::Weights;
-
-void report(benchmark::State& state, std::int64_t networks, double goal) {
-  const double millions = 1e-6 * static_cast<double>(state.iterations() * networks);
-  state.counters["us"] =
-      benchmark::Counter(millions, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  if (goal > 0.0) state.counters["goal"] = goal;
-}
 
 void network(benchmark::State& state, Method method, Weights weights, std::int64_t width,
              std::int64_t depth, std::int64_t n_samples, double goal) {
@@ -37,7 +32,7 @@ void network(benchmark::State& state, Method method, Weights weights, std::int64
     simulate_propagation(phi, law, n_samples, 1, out.data(), [](std::int64_t) {});
     benchmark::DoNotOptimize(out.data());
   }
-  report(state, n_samples, goal);
+  report(state, n_samples, "us", goal);
 }
 
 void draws(benchmark::State& state, std::int64_t width, std::int64_t depth) {
@@ -48,7 +43,7 @@ void draws(benchmark::State& state, std::int64_t width, std::int64_t depth) {
       benchmark::DoNotOptimize(z.data());
     }
   }
-  report(state, 1, 0.0);
+  report(state, 1, "us", 0.0);
 }
 
 void activations(benchmark::State& state, std::int64_t width, std::int64_t depth) {
@@ -61,7 +56,7 @@ void activations(benchmark::State& state, std::int64_t width, std::int64_t depth
       benchmark::DoNotOptimize(x.data());
     }
   }
-  report(state, 1, 0.0);
+  report(state, 1, "us", 0.0);
 }
 
 BENCHMARK_CAPTURE(network, gram_1000_20, Method::gram, Weights::gaussian, 1000, 20, 8, 100.0);

@@ -9,16 +9,11 @@
 #include <random>
 #include <vector>
 
+#include "report.hpp"
+
 namespace {
 
 constexpr std::int64_t n_values = 16384;
-
-void report(benchmark::State& state, double goal) {
-  const double billions = 1e-9 * static_cast<double>(state.iterations() * n_values);
-  state.counters["ns"] =
-      benchmark::Counter(billions, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  if (goal > 0.0) state.counters["goal"] = goal;
-}
 
 using Fill = void(std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::int64_t,
                   double*);
@@ -36,7 +31,7 @@ void draws(benchmark::State& state, Fill* fill, std::uint64_t first, std::int64_
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  report(state, goal);
+  report(state, n_values, "ns", goal);
 }
 
 void words(benchmark::State& state, double goal) {
@@ -47,7 +42,7 @@ void words(benchmark::State& state, double goal) {
     benchmark::DoNotOptimize(tiles.data());
     benchmark::ClobberMemory();
   }
-  report(state, goal);
+  report(state, n_values, "ns", goal);
 }
 
 void standard_library(benchmark::State& state) {
@@ -59,7 +54,7 @@ void standard_library(benchmark::State& state) {
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  report(state, 0.0);
+  report(state, n_values, "ns", 0.0);
 }
 
 BENCHMARK_CAPTURE(words, philox, 0.6);

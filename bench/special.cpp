@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "report.hpp"
+
 namespace {
 
 constexpr std::int64_t n_values = 2048;
@@ -35,10 +37,7 @@ void evaluate(benchmark::State& state, double low, double high, double goal) {
     benchmark::DoNotOptimize(y.data());
     benchmark::ClobberMemory();
   }
-  const double billions = 1e-9 * static_cast<double>(state.iterations() * n_values);
-  state.counters["ns"] =
-      benchmark::Counter(billions, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  if (goal > 0.0) state.counters["goal"] = goal;
+  report(state, n_values, "ns", goal);
 }
 
 struct Case {

@@ -13,17 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "report.hpp"
+
 namespace {
 
 using namespace meanfree;
-
-void report_points(benchmark::State& state, std::int64_t points, double goal) {
-  const double done = static_cast<double>(state.iterations() * points);
-  state.counters["points/s"] = benchmark::Counter(done, benchmark::Counter::kIsRate);
-  state.counters["ns"] =
-      benchmark::Counter(1e-9 * done, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  state.counters["goal"] = goal;
-}
 
 struct Network {
   std::string name;
@@ -51,7 +45,7 @@ void branch(benchmark::State& state, const Network& network, double goal) {
     SpectralCurveBuilder builder(equation, atoms);
     benchmark::DoNotOptimize(builder.build().mass);
   }
-  report_points(state, 1, goal);
+  report(state, 1, "ns", goal, "points/s");
 }
 
 void points(benchmark::State& state, const Network& network, bool distribution, double goal) {
@@ -69,13 +63,13 @@ void points(benchmark::State& state, const Network& network, bool distribution, 
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  report_points(state, n, goal);
+  report(state, n, "ns", goal, "points/s");
 }
 
 void law(benchmark::State& state, const std::string& name, double q, double goal) {
   const Activation phi = built_in_activation(name, 0.0);
   for (auto _ : state) benchmark::DoNotOptimize(slope_panels(phi, q).panels.size());
-  report_points(state, 1, goal);
+  report(state, 1, "ns", goal, "points/s");
 }
 
 [[maybe_unused]] const bool registered = [] {
