@@ -117,7 +117,9 @@ def accuracy(run):
     print("\nlog singular values of graded products against mpmath")
     stored = json.loads(graded_products.OUT.read_text(encoding="utf-8"))
     for name, logs in stored.items():
-        error = np.max(np.abs(_core.log_singular_values(graded_products.factors(name)) - logs))
+        error = np.max(
+            np.abs(_core.log_singular_values(graded_products.factors(name), None) - logs)
+        )
         title = f"{name}, condition e^{logs[0] - logs[-1]:.0f}"
         run.agree(title, {title: (error, 1e-8)})
 

@@ -48,11 +48,29 @@ LONG_CALLS = {
     ),
 }
 
+# These know one thread only.
+LONG_CALLS_OF_ONE_THREAD = {
+    "jacobian_spectrum, all lengths different": (
+        "mf.jacobian_spectrum(network, 20_000, q=np.linspace(0.5, 1.5, 20_000), progress=False)"
+    ),
+    "jacobian_spectrum of a user's slow activation": (
+        "mf.jacobian_spectrum(mf.Ensemble(slow, 1.1), 100, q=np.linspace(0.5, 1.5, 100))"
+    ),
+    "tune_critical of a user's slow activation": "mf.tune_critical(slow, 100, progress=False)",
+    "log_singular_values": "mf.log_singular_values([np.eye(1000) + 0.001] * 300, progress=False)",
+}
+
 CHILD = """
 import signal, sys, time
 import numpy as np
 import meanfree as mf
 network = mf.Ensemble("tanh", 1.5, 0.1)
+def tanh(h):
+    time.sleep(0.1 if slowly else 0.0)
+    return np.tanh(h)
+slowly = False
+slow = mf.Activation(tanh)
+slowly = True
 signal.signal(signal.SIGINT, signal.default_int_handler)
 print("ready", flush=True)
 try:
@@ -82,7 +100,22 @@ def seconds_to_interrupt(code: str, after: float) -> float:
 @pytest.mark.parametrize("n_threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("call", LONG_CALLS)
 def test_interrupt_ends_a_long_call_within_half_a_second(call, n_threads):
-    code = CHILD.format(call=LONG_CALLS[call].format(n_threads=n_threads))
+    check_interrupt(LONG_CALLS[call].format(n_threads=n_threads))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(call, marks=pytest.mark.slow if "slow" in call else ())
+        for call in LONG_CALLS_OF_ONE_THREAD
+    ],
+)
+def test_interrupt_ends_a_long_call_of_one_thread_within_half_a_second(call):
+    check_interrupt(LONG_CALLS_OF_ONE_THREAD[call])
+
+
+def check_interrupt(call: str) -> None:
+    code = CHILD.format(call=call)
     # A call that does not poll takes seconds every time; on a busy machine one that does may once
     # have to wait for a processor.
     delays = []

@@ -33,27 +33,29 @@ Array jacobian_samples(const py::tuple& phi, double sigma_w, double sigma_b, int
   return result;
 }
 
-Array values_of_product(const py::list& factors) {
-  std::vector<detail::Matrix> matrices;
+Array values_of_product(const py::list& factors, const py::object& progress) {
+  using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  std::vector<Array> arrays;
+  std::vector<Eigen::Map<const RowMajor>> matrices;
   for (const py::handle item : factors) {
-    const Array factor = item.cast<Array>();
+    arrays.push_back(item.cast<Array>());
+    const Array& factor = arrays.back();
     if (factor.ndim() != 2 || (!matrices.empty() && factor.shape(1) != matrices.back().rows())) {
       throw std::invalid_argument("factors must be matrices that can be multiplied");
     }
-    using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    matrices.emplace_back(
-        Eigen::Map<const RowMajor>(factor.data(), factor.shape(0), factor.shape(1)));
+    matrices.emplace_back(factor.data(), factor.shape(0), factor.shape(1));
   }
   if (matrices.empty()) throw std::invalid_argument("factors must not be empty");
   const auto n = std::min(matrices.front().cols(), matrices.back().rows());
   Array result = new_array({n});
   double* out = result.mutable_data();
-  const PythonPoll poll{py::none()};
+  const PythonPoll python{progress};
+  std::int64_t done = 0;
+  auto poll = [&] { python(done); };
   const py::gil_scoped_release release;
-  for_each_block(
-      1, 1,
-      [&](std::int64_t, Pause& pause) { detail::log_singular_values(matrices, n, out, pause); },
-      poll);
+  Pause pause(poll);
+  detail::log_singular_values(matrices, n, out, pause, done);
+  python(static_cast<std::int64_t>(matrices.size()));
   return result;
 }
 
@@ -64,7 +66,7 @@ void bind_jacobian(py::module_& m) {
         py::arg("sigma_b"), py::arg("weights"), py::arg("width"), py::arg("depth"), py::arg("q"),
         py::arg("n_samples"), py::arg("seed"), py::arg("method"), py::arg("n_threads"),
         py::arg("progress"));
-  m.def("log_singular_values", &values_of_product, py::arg("factors"));
+  m.def("log_singular_values", &values_of_product, py::arg("factors"), py::arg("progress"));
 }
 
 }  // namespace meanfree

@@ -141,11 +141,12 @@ SpectralCurve to_curve(const py::tuple& table, std::size_t n_laws,
   return curve;
 }
 
-py::dict spectral_branch(const py::tuple& spec, const Array& atom_array) {
+py::dict spectral_branch(const py::tuple& spec, const Array& atom_array,
+                         const py::object& progress) {
   const SpectralEquation equation = to_equation(spec);
   const std::vector<SpectralAtom> atoms = to_atoms(atom_array);
   SpectralCurve curve;
-  const PythonPoll python{py::none()};
+  const PythonPoll python{progress};  // how much is left is not known
   auto poll = [&python] { python(0); };
   {
     const py::gil_scoped_release release;
@@ -254,7 +255,8 @@ void bind_spectrum(py::module_& m) {
         return moments;
       },
       py::arg("law"), py::arg("k_max"));
-  m.def("spectral_branch", &spectral_branch, py::arg("equation"), py::arg("atoms").noconvert());
+  m.def("spectral_branch", &spectral_branch, py::arg("equation"), py::arg("atoms").noconvert(),
+        py::arg("progress"));
   m.def("spectral_values", &spectral_values, py::arg("equation"), py::arg("table"),
         py::arg("log_lambda").noconvert(), py::arg("n_threads"), py::arg("progress"),
         py::arg("distribution") = true);

@@ -51,7 +51,9 @@ TEST_CASE("products of several factors between splits are as good as splits at e
        std::vector<std::pair<Index, int>>{{5, 60}, {16, 60}, {60, 60}, {12, 500}}) {
     const std::vector<Matrix> all = factors(n, depth);
     std::vector<double> expected(static_cast<std::size_t>(n)), found(expected);
-    log_singular_values(all, n, expected.data(), pause);
+    std::int64_t done = 0;
+    log_singular_values(all, n, expected.data(), pause, done);
+    CHECK(done == depth);
     for (const double largest : {1e4, 1e6}) {
       GradedProduct t;
       QrDecomposition qr;

@@ -135,7 +135,7 @@ def compare(
     progress: bool | None,
 ) -> Comparison:
     """Find the spectrum, and simulate if a width is given."""
-    theory = jacobian_spectrum(ensemble, depth, q=q)
+    theory = jacobian_spectrum(ensemble, depth, q=q, progress=progress)
     sample = None
     if width is not None:
         sample = simulate_jacobian(

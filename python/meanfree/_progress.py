@@ -15,12 +15,12 @@ _PATIENCE = 0.5  # seconds before a bar appears where it was not asked for
 
 @contextmanager
 def progress_bar(
-    progress: bool | None, label: str, total: int
+    progress: bool | None, label: str, total: int | None
 ) -> Iterator[Callable[[int], None] | None]:
     """Yield the function that takes the number of items done, or None where no bar is wanted.
 
     ``progress`` True draws a bar, False none; None draws one if stderr is a terminal and the
-    call has lasted half a second.
+    call has lasted half a second. Without a total only the time that has passed is shown.
     """
     if progress is not None and not isinstance(progress, bool):
         msg = f"progress must be True, False or None, got {progress!r:.60}"
@@ -36,9 +36,9 @@ def progress_bar(
 
 
 class _Bar:
-    """Move a tqdm bar to ``done`` of ``total``."""
+    """Move a tqdm bar to ``done`` of ``total``, or let it tell the time."""
 
-    def __init__(self, label: str, total: int, patience: float) -> None:
+    def __init__(self, label: str, total: int | None, patience: float) -> None:
         self._label, self._total = label, total
         self._appears = time.monotonic() + patience
         self._bar: Any = None
@@ -51,8 +51,12 @@ class _Bar:
                 return
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self._total, desc=self._label, leave=False)
-        self._bar.update(done - self._bar.n)
+            shown = None if self._total is not None else "{desc}: {elapsed}"
+            self._bar = tqdm(total=self._total, desc=self._label, leave=False, bar_format=shown)
+        if self._total is None:
+            self._bar.refresh()
+        else:
+            self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         if self._bar is not None:

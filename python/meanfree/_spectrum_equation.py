@@ -25,7 +25,7 @@ import numpy as np
 from meanfree import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,9 @@ class Layers:
         return len(self.law_of_layer)
 
 
-def laws_of(phi: Activation, q: Sequence[float]) -> tuple[list[Law], list[int]]:
+def laws_of(
+    phi: Activation, q: Sequence[float], report: Callable[[int], None] | None
+) -> tuple[list[Law], list[int]]:
     """Return the different laws of phi'(sqrt(q_l) z)**2 and the index of each layer's law."""
     laws: list[Law] = []
     index = [0] * len(q)
@@ -65,6 +67,8 @@ def laws_of(phi: Activation, q: Sequence[float]) -> tuple[list[Law], list[int]]:
         if not laws or q[layer] > start * (1.0 + _SAME):
             start = q[layer]
             laws.append(_core.slope_law(phi.core, start))
+            if report is not None:
+                report(len(laws))
         index[layer] = len(laws) - 1
     return laws, index
 

@@ -200,7 +200,7 @@ def simulate_jacobian(
     )
 
 
-def log_singular_values(factors: Sequence[ArrayLike]) -> Array:
+def log_singular_values(factors: Sequence[ArrayLike], *, progress: bool | None = None) -> Array:
     """Return the logarithms of the singular values of a product, without forming it.
 
     Of ``factors[-1] @ ... @ factors[0]``, each to about 1e-10 where the factors determine it as
@@ -211,6 +211,9 @@ def log_singular_values(factors: Sequence[ArrayLike]) -> Array:
     factors : sequence of (m, n) array_like
         Matrices in the order in which they act on a vector; each has as many columns as the one
         before has rows.
+    progress
+        As in `length_map`. Factors follow one another, so that there is no work for threads;
+        several products can be taken at the same time from threads of Python.
 
     Returns
     -------
@@ -232,7 +235,9 @@ def log_singular_values(factors: Sequence[ArrayLike]) -> Array:
     >>> print(mf.log_singular_values([np.diag([1.0, 1e-3])] * 400))
     [    0.         -2763.10211159]
     """
-    return _core.log_singular_values(_matrices(factors))
+    matrices = _matrices(factors)
+    with progress_bar(progress, "factors", len(matrices)) as report:
+        return _core.log_singular_values(matrices, report)
 
 
 def _matrices(factors: Any) -> list[Array]:

@@ -9,6 +9,7 @@ import numpy as np
 from meanfree import _core
 from meanfree._check import LENGTH, Range, choice, integer, real, real_array
 from meanfree._fixed_point import STATUSES
+from meanfree._progress import progress_bar
 from meanfree._propagate import propagate
 from meanfree._spectrum_equation import Layers, atoms_of, depends_on_length, equation_of, laws_of
 from meanfree._spectrum_parts import Atom, SpectrumDiagnostics
@@ -16,13 +17,14 @@ from meanfree._spectrum_result import JacobianSpectrum, exponential
 from meanfree.ensemble import Ensemble, as_ensemble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from meanfree._spectrum_result import Equation
 
     Array: TypeAlias = NDArray[np.float64]
+    Report: TypeAlias = Callable[[int], None] | None
 
 Kind: TypeAlias = Literal["smooth", "bernoulli"]
 
@@ -33,7 +35,7 @@ _DEEPEST = 1_000_000  # layers are kept one by one
 
 
 def jacobian_spectrum(
-    ensemble: Ensemble, depth: int, *, q: ArrayLike | None = None
+    ensemble: Ensemble, depth: int, *, q: ArrayLike | None = None, progress: bool | None = None
 ) -> JacobianSpectrum:
     """Find the law of the squared singular values of the Jacobian of a deep network.
 
@@ -50,6 +52,10 @@ def jacobian_spectrum(
     q : float or (depth,) array_like, optional
         Mean squared pre-activation: None takes q* for every layer, a number is that of h^1, from
         which the length map goes on, an array has one for each layer. In [0, 1e20].
+    progress
+        As in `length_map`; shows the time that has passed. The call takes milliseconds, but seconds
+        with thousands of different lengths or a slow function of a user. It follows one curve from
+        point to point, so that there is no work for threads.
 
     Returns
     -------
@@ -82,11 +88,15 @@ def jacobian_spectrum(
     e = _accepted(ensemble)
     depth = integer("depth", depth, 1, _DEEPEST)
     label = f"{e!r}, depth {depth}"
-    return _product(e, [1] * (depth + 1), q, label)
+    return _product(e, [1] * (depth + 1), q, label, progress)
 
 
 def rectangular_spectrum(
-    ensemble: Ensemble, widths: Sequence[int], *, q: ArrayLike | None = None
+    ensemble: Ensemble,
+    widths: Sequence[int],
+    *,
+    q: ArrayLike | None = None,
+    progress: bool | None = None,
 ) -> JacobianSpectrum:
     """Find the spectrum of a Jacobian between layers of different widths.
 
@@ -102,6 +112,8 @@ def rectangular_spectrum(
         Of the input and of each layer, at least 2 numbers, each at least 1. Only ratios matter.
     q : float or (depth,) array_like, optional
         As in `jacobian_spectrum`; depth is ``len(widths) - 1``.
+    progress
+        As in `jacobian_spectrum`.
 
     Returns
     -------
@@ -131,7 +143,7 @@ def rectangular_spectrum(
         raise ValueError(msg)
     sizes = [integer(f"widths[{i}]", width, 1, 2**31 - 1) for i, width in enumerate(given)]
     shown = ", ".join(map(str, sizes if len(sizes) <= 6 else [*sizes[:3], "...", *sizes[-2:]]))
-    return _product(e, sizes, q, f"{e!r}, widths {shown}")
+    return _product(e, sizes, q, f"{e!r}, widths {shown}", progress)
 
 
 def universal_spectrum(kind: Kind, relative_variance: float) -> JacobianSpectrum:
@@ -213,14 +225,18 @@ def residual_spectrum(strength: float) -> JacobianSpectrum:
     return _limit(label, np.zeros((2, 0)), c, 2.0 * c, 0.0)
 
 
-def _product(e: Ensemble, widths: Sequence[int], q: Any, label: str) -> JacobianSpectrum:
+def _product(
+    e: Ensemble, widths: Sequence[int], q: Any, label: str, progress: bool | None
+) -> JacobianSpectrum:
     """Solve for a product of layers."""
-    lengths = _lengths(e, len(widths) - 1, q)
-    if e.sigma_w == 0.0:
-        return _pure_atoms(label, np.array([[-np.inf], [1.0]]))
-    laws, index = laws_of(e.activation, lengths)
-    layers = Layers(laws, index, widths, 2.0 * float(np.log(e.sigma_w)), e.weights == "orthogonal")
-    return _solved(label, atoms_of(layers), lambda: equation_of(layers))
+    with progress_bar(progress, "spectrum", None) as report:
+        lengths = _lengths(e, len(widths) - 1, q, report)
+        if e.sigma_w == 0.0:
+            return _pure_atoms(label, np.array([[-np.inf], [1.0]]))
+        laws, index = laws_of(e.activation, lengths, report)
+        gain = 2.0 * float(np.log(e.sigma_w))
+        layers = Layers(laws, index, widths, gain, e.weights == "orthogonal")
+        return _solved(label, atoms_of(layers), lambda: equation_of(layers), report)
 
 
 def _limit(
@@ -231,14 +247,14 @@ def _limit(
         atoms = np.array([[constant], [1.0]])
     terms = np.array([[1.0, 1.0, 1.0], [-1.0, 0.0, 1.0]])
     constants = np.array([constant, smooth, steps])
-    return _solved(label, atoms, lambda: ([], np.zeros((0, 2)), terms, constants))
+    return _solved(label, atoms, lambda: ([], np.zeros((0, 2)), terms, constants), None)
 
 
-def _solved(label: str, atoms: Array, make: Any) -> JacobianSpectrum:
+def _solved(label: str, atoms: Array, make: Any, report: Report) -> JacobianSpectrum:
     if atoms[1].sum() > _ALL_MASS:
         return _pure_atoms(label, atoms)
     equation: Equation = make()
-    branch = _core.spectral_branch(equation, atoms)
+    branch = _core.spectral_branch(equation, atoms, report)
     low, high = (bool(flag) for flag in branch["effective"])
     return JacobianSpectrum(
         label=label,
@@ -283,7 +299,7 @@ def _accepted(ensemble: object) -> Ensemble:
     return e
 
 
-def _lengths(e: Ensemble, depth: int, q: Any) -> list[float]:
+def _lengths(e: Ensemble, depth: int, q: Any, report: Report) -> list[float]:
     """Return q of each layer; any number where the law of phi'**2 does not depend on it."""
     given = None if q is None else real_array("q", q, LENGTH)
     if given is not None and given.ndim and given.shape != (depth,):
@@ -292,7 +308,7 @@ def _lengths(e: Ensemble, depth: int, q: Any) -> list[float]:
     if e.sigma_w == 0.0 or not depends_on_length(e.activation):
         return [1.0] * depth
     if given is None:
-        return [_resting_length(e)] * depth
+        return [_resting_length(e, report)] * depth
     if given.ndim:
         return [float(length) for length in given]
     lengths = propagate(e, depth, q=float(given), n_threads=1, progress=False).q
@@ -306,10 +322,10 @@ def _lengths(e: Ensemble, depth: int, q: Any) -> list[float]:
     return [float(length) for length in lengths]
 
 
-def _resting_length(e: Ensemble) -> float:
+def _resting_length(e: Ensemble, report: Report) -> float:
     """Return q*; at q* = 0 the law of phi'**2 is that of the limit q -> 0."""
     found = _core.fixed_points(
-        e.activation.core, np.array([e.sigma_w]), np.array([e.sigma_b]), 1.0, 1, None, False
+        e.activation.core, np.array([e.sigma_w]), np.array([e.sigma_b]), 1.0, 1, report, False
     )
     if STATUSES[found["status"][0]] == "diverges":
         msg = f"q must be given: the length of {e!r} diverges"

@@ -9,6 +9,7 @@ import numpy as np
 from meanfree import _core
 from meanfree._check import Range, real, size
 from meanfree._critical import critical, line_at_length
+from meanfree._progress import progress_bar
 from meanfree.activations import Activation, ActivationLike, as_activation
 from meanfree.ensemble import Ensemble
 
@@ -23,7 +24,11 @@ _CONSTANT = 1e-12  # up to here the scanned spread counts as the same for every 
 
 
 def tune_critical(
-    activation: ActivationLike, depth: int, *, relative_variance: float = 0.25
+    activation: ActivationLike,
+    depth: int,
+    *,
+    relative_variance: float = 0.25,
+    progress: bool | None = None,
 ) -> Ensemble:
     """Make the critical orthogonal ensemble whose squared singular values have a given variance.
 
@@ -40,6 +45,8 @@ def tune_critical(
     relative_variance : float
         Variance of the eigenvalues of J J^T, > 0. Of several ensembles that one with the smallest
         q is returned whose fixed point is stable.
+    progress
+        As in `length_map`; only a slow function of a user makes this a long call.
 
     Returns
     -------
@@ -66,7 +73,7 @@ def tune_critical(
     phi = as_activation(activation)
     depth = size("depth", depth)
     wanted = real("relative_variance", relative_variance, _VARIANCE)
-    spreads = np.array([_spread(phi, float(q)) for q in _SCAN])
+    spreads = _scanned(phi, progress)
     lowest, highest = float(spreads.min()), float(spreads.max())
     if highest - lowest <= _CONSTANT * max(1.0, highest):
         if abs(depth * highest - wanted) <= 1e-9 * wanted:
@@ -99,6 +106,17 @@ def tune_critical(
         f"at depth {depth} the length is q = {q:.6g}, and {reason}; got {wanted!r}"
     )
     raise ValueError(msg)
+
+
+def _scanned(phi: Activation, progress: bool | None) -> Array:
+    """Return the spread at each of the scanned lengths."""
+    spreads = np.empty(_SCAN.size)
+    with progress_bar(progress, "lengths", _SCAN.size) as report:
+        for i, q in enumerate(_SCAN):
+            spreads[i] = _spread(phi, float(q))
+            if report is not None:
+                report(i + 1)
+    return spreads
 
 
 def _solve(phi: Activation, wanted: float, low: float, high: float) -> float:

@@ -282,13 +282,14 @@ class GradedProduct {
 };
 
 /// The first n logarithms of the singular values of factors.back() ... factors.front(), falling,
-/// -inf for 0.
-inline void log_singular_values(const std::vector<Matrix>& factors, Index n, double* logs,
-                                Pause& pause) {
+/// -inf for 0. The factors are matrices or maps of any storage order; `done` counts them.
+template <class Factor>
+void log_singular_values(const std::vector<Factor>& factors, Index n, double* logs, Pause& pause,
+                         std::int64_t& done) {
   GradedProduct product;
   product.start(factors.front().cols());
   bool first = true;
-  for (const Matrix& factor : factors) {
+  for (const Factor& factor : factors) {
     // Columns of zeros lower the rank: they go by a projection, which has no rounding errors that
     // could fill them.
     std::vector<Index> kept;
@@ -309,6 +310,7 @@ inline void log_singular_values(const std::vector<Matrix>& factors, Index n, dou
     }
     product.multiply(first ? a : product.times_q(a, pause), nullptr, pause);
     first = false;
+    ++done;
     if (product.rows() == 0) break;
   }
   std::vector<double> values(static_cast<std::size_t>(product.rows()));
