@@ -45,7 +45,10 @@ def test_a_sawtooth_has_two_to_the_depth_regions(depth):
 
 def test_borders_of_the_sawtooth_are_multiples_of_its_finest_piece():
     borders = region_borders(*sawtooth(12), LINE)
-    assert np.array_equal(borders, np.arange(1, 2**12) / 2**12)
+    assert np.array_equal(borders.place, np.arange(1, 2**12) / 2**12)
+    # odd multiples of 2**-l come from layer l
+    assert np.array_equal(np.bincount(borders.layer), [0, *(2 ** np.arange(12))])
+    assert np.array_equal(borders.place[borders.layer == 2], [0.25, 0.75])
 
 
 def test_the_deepest_sawtooth_is_exact_between_the_smallest_doubles():
@@ -121,7 +124,7 @@ def test_count_is_that_of_dense_sampling(sizes, seed):
     weights, biases = random_network(sizes, seed)
     curve = np.random.default_rng(seed).standard_normal((4, sizes[0])) * 2.0
     exact = linear_regions(weights, biases, curve)
-    places = np.sort(np.concatenate([region_borders(weights, biases, curve), np.arange(4)]))
+    places = np.sort(np.concatenate([region_borders(weights, biases, curve).place, np.arange(4)]))
     n = 40_000
     gaps = np.diff(places)
     assert gaps[gaps > 0].min() > 2.0 / n  # no piece can hide between two points
@@ -153,14 +156,30 @@ def test_a_closed_curve_counts_alike_from_any_of_its_points():
     assert joined - counts.pop() in (0, 1)  # 1 if the start lies inside a region
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_layers_of_borders_count_the_regions_of_the_first_layers(closed):
+    weights, biases = random_network([2, 12, 12, 12, 1], 8)
+    curve = np.random.default_rng(8).standard_normal((5, 2))
+    layer = region_borders(weights, biases, curve, closed=closed).layer
+    for depth in (1, 2, 3):
+        readout = [np.ones((1, 12))], [np.zeros(1)]
+        first = weights[:depth] + readout[0], biases[:depth] + readout[1]
+        count = np.sum(layer <= depth) + (not closed)
+        assert linear_regions(*first, curve, closed=closed) == count
+
+
 def test_long_curves_are_cut_into_blocks_without_a_trace(monkeypatch):
     weights, biases = random_network([3, 30, 30, 30, 1], 2)
     curve = np.random.default_rng(2).standard_normal((9, 3)) * 2.0
     whole = region_borders(weights, biases, curve, closed=True)
     tooth = region_borders(*sawtooth(11), LINE)
     monkeypatch.setattr(_manifold_regions, "_BLOCK", 128)
-    assert np.array_equal(region_borders(weights, biases, curve, closed=True), whole)
-    assert np.array_equal(region_borders(*sawtooth(11), LINE), tooth)
+    again = region_borders(weights, biases, curve, closed=True)
+    assert np.array_equal(again.place, whole.place)
+    assert np.array_equal(again.layer, whole.layer)
+    again = region_borders(*sawtooth(11), LINE)
+    assert np.array_equal(again.place, tooth.place)
+    assert np.array_equal(again.layer, tooth.layer)
 
 
 # --- what counts ----------------------------------------------------------------------------------
@@ -179,7 +198,7 @@ def test_a_touched_zero_is_no_border():
 def test_a_zero_crossed_at_a_corner_is_one_border():
     weights, biases = ([[1.0, 0.0]], [[1.0]]), ([0.0], [0.0])
     assert linear_regions(weights, biases, [[1.0, 0.0], [0.0, 1.0], [-2.0, 2.0]]) == 2
-    assert region_borders(weights, biases, [[1.0, 0.0], [0.0, 1.0], [-2.0, 2.0]])[0] == 1.0
+    assert region_borders(weights, biases, [[1.0, 0.0], [0.0, 1.0], [-2.0, 2.0]]).place[0] == 1.0
 
 
 def test_units_that_change_at_one_point_make_one_border():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
+    Layers = NDArray[np.int64]
     Patterns = list[NDArray[np.bool_]]
 
 MAX_DEPTH = 53
@@ -48,6 +50,22 @@ class ReluNetwork(NamedTuple):
             values = np.maximum(values @ weight.T + bias, 0.0)
         outputs: Array = values @ self.weights[-1].T + self.biases[-1]
         return outputs
+
+
+@dataclass(frozen=True, eq=False)
+class RegionBorders:
+    """Where the linear region changes along a curve; made by `region_borders`.
+
+    Attributes
+    ----------
+    place : (n_borders,) array
+        Ascending; 2.25 is a quarter of the way from ``curve[2]`` to ``curve[3]``.
+    layer : (n_borders,) array of int
+        The first hidden layer, from 1 on, whose active units change there.
+    """
+
+    place: Array
+    layer: NDArray[np.int64]
 
 
 def sawtooth(depth: int) -> ReluNetwork:
@@ -152,7 +170,7 @@ def linear_regions(
     >>> linear_regions([hidden, readout], [np.zeros(50), np.zeros(1)], circle, closed=True)
     100
     """
-    n_borders = len(region_borders(weights, biases, curve, closed=closed))
+    n_borders = len(region_borders(weights, biases, curve, closed=closed).place)
     return max(1, n_borders) if closed else n_borders + 1
 
 
@@ -162,7 +180,7 @@ def region_borders(
     curve: ArrayLike,
     *,
     closed: bool = False,
-) -> Array:
+) -> RegionBorders:
     """Return where along a curve the linear region of a ReLU network changes.
 
     Parameters
@@ -172,8 +190,9 @@ def region_borders(
 
     Returns
     -------
-    (n_borders,) array
-        Ascending; 2.25 is a quarter of the way from ``curve[2]`` to ``curve[3]``.
+    RegionBorders
+        With arrays `place` and `layer`: one run tells how many regions the network of the first l
+        layers has, for every l.
 
     Raises
     ------
@@ -183,8 +202,9 @@ def region_borders(
     Examples
     --------
     >>> from meanfree.manifold import region_borders, sawtooth
-    >>> region_borders(*sawtooth(2), [0.0, 0.5, 1.0])
-    array([0.5, 1. , 1.5])
+    >>> borders = region_borders(*sawtooth(2), [0.0, 0.5, 1.0])
+    >>> print(borders.place, borders.layer)
+    [0.5 1.  1.5] [2 1 2]
     """
     layers, points = _network(weights, biases), _matrix("curve", curve, flat=True)
     n_in = layers[0][0].shape[1]
@@ -199,62 +219,65 @@ def region_borders(
         points = np.concatenate([points, points[:1]])
     moves = np.concatenate([[True], np.any(points[1:] != points[:-1], axis=1)])
     walk = _walk(layers[:-1], _Walk(places[moves], points[moves]))
-    borders = walk.places[walk.is_border]
-    if closed and _differ(walk.last, walk.first):
-        borders = np.concatenate([[0.0], borders])
-    return borders
+    place, layer = walk.places[walk.layer > 0], walk.layer[walk.layer > 0]
+    if closed and (found := _first_difference(walk.last, walk.first)):
+        place, layer = np.concatenate([[0.0], place]), np.concatenate([[found], layer])
+    return RegionBorders(place, layer)
 
 
 class _Walk:
     """A piece of the curve: points with the activations of one layer.
 
-    `is_border` tells at which points the active units change; of the two ends this is not known
-    before the neighbours' patterns, `first` and `last`, one array a layer, are compared.
+    `layer` holds for each point the first hidden layer, from 1 on, whose active units change there;
+    0 if none does. Of the two ends this is not known before the neighbours' patterns, `first` and
+    `last`, one array for each layer, are compared.
     """
 
-    def __init__(
-        self, places: Array, values: Array, is_border: NDArray[np.bool_] | None = None
-    ) -> None:
+    def __init__(self, places: Array, values: Array, layer: Layers | None = None) -> None:
         self.places, self.values = places, values
-        self.is_border = np.zeros(len(places), dtype=bool) if is_border is None else is_border
+        self.layer = np.zeros(len(places), dtype=np.int64) if layer is None else layer
         self.first: Patterns = []
         self.last: Patterns = []
 
 
-def _walk(layers: list[tuple[Array, Array]], walk: _Walk) -> _Walk:
-    """Carry a piece of the curve through `layers`; long ones in two halves."""
+def _walk(layers: list[tuple[Array, Array]], walk: _Walk, begin: int = 0) -> _Walk:
+    """Carry a piece of the curve through `layers` from index `begin` on; long ones in halves."""
     if len(walk.places) < 2:  # a single point
         return walk
-    for index, (weight, bias) in enumerate(layers):
+    for index in range(begin, len(layers)):
+        weight, bias = layers[index]
         if walk.values.shape[0] * max(weight.shape) > _BLOCK and len(walk.places) > 64:
             middle = len(walk.places) // 2
             pieces = [slice(None, middle + 1), slice(middle, None)]
             halves = [
-                _walk(
-                    layers[index:],
-                    _Walk(walk.places[piece], walk.values[piece], walk.is_border[piece]),
-                )
-                for piece in pieces
+                _walk(layers, _Walk(walk.places[p], walk.values[p], walk.layer[p]), index)
+                for p in pieces
             ]
-            return _joined(walk, halves[0], halves[1])
-        _bend(walk, weight, bias)
+            return _joined(walk, halves[0], halves[1], index)
+        _bend(walk, weight, bias, index + 1)
     return walk
 
 
-def _joined(walk: _Walk, left: _Walk, right: _Walk) -> _Walk:
+def _joined(walk: _Walk, left: _Walk, right: _Walk, begin: int) -> _Walk:
     """Put two halves of `walk` together; they share the point between them."""
-    is_border = np.concatenate([left.is_border, right.is_border[1:]])
-    is_border[len(left.places) - 1] |= _differ(left.last, right.first)
-    joined = _Walk(np.concatenate([left.places, right.places[1:]]), np.empty((0, 0)), is_border)
+    layer = np.concatenate([left.layer, right.layer[1:]])
+    middle = len(left.layer) - 1
+    if not layer[middle] and (found := _first_difference(left.last, right.first)):
+        layer[middle] = begin + found
+    joined = _Walk(np.concatenate([left.places, right.places[1:]]), np.empty((0, 0)), layer)
     joined.first, joined.last = walk.first + left.first, walk.last + right.last
     return joined
 
 
-def _differ(one: Patterns, other: Patterns) -> bool:
-    return any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def _first_difference(one: Patterns, other: Patterns) -> int:
+    """Return the number, from 1 on, of the first patterns that differ; 0 if all are equal."""
+    for number, (a, b) in enumerate(zip(one, other, strict=True), 1):
+        if not np.array_equal(a, b):
+            return number
+    return 0
 
 
-def _bend(walk: _Walk, weight: Array, bias: Array) -> None:
+def _bend(walk: _Walk, weight: Array, bias: Array, number: int) -> None:
     """Carry `walk` through one hidden layer."""
     h = walk.values @ weight.T
     h += bias
@@ -270,7 +293,7 @@ def _bend(walk: _Walk, weight: Array, bias: Array) -> None:
         h = _insert_zeros(walk, h, before, unit)
         positive = h > 0
     active = positive[:-1] | positive[1:]  # between neighbours no sign changes any more
-    walk.is_border[1:-1] |= np.any(active[:-1] != active[1:], axis=1)
+    walk.layer[1:-1][(walk.layer[1:-1] == 0) & np.any(active[:-1] != active[1:], axis=1)] = number
     walk.first.append(active[0].copy())
     walk.last.append(active[-1].copy())
     walk.values = np.maximum(h, 0.0, out=h)
@@ -296,7 +319,7 @@ def _insert_zeros(walk: _Walk, h: Array, before: Any, unit: Any) -> Array:
     inserted[group, unit] = 0.0
     places = (1 - share) * walk.places[start] + share * walk.places[start + 1]
     walk.places = np.insert(walk.places, start + 1, places)
-    walk.is_border = np.insert(walk.is_border, start + 1, False)
+    walk.layer = np.insert(walk.layer, start + 1, 0)
     return np.insert(h, start + 1, inserted, axis=0)
 
 

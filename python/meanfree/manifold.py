@@ -6,13 +6,20 @@ Each part stands in a module of its own and is exported here.
 from __future__ import annotations
 
 from meanfree._manifold_curve import curve_length, shallow_length_bound, turning_angle
-from meanfree._manifold_regions import ReluNetwork, linear_regions, region_borders, sawtooth
+from meanfree._manifold_regions import (
+    RegionBorders,
+    ReluNetwork,
+    linear_regions,
+    region_borders,
+    sawtooth,
+)
 from meanfree._manifold_regression import FourierFit, fit_fourier, fourier_regression
 from meanfree._manifold_theory import CircleGeometry, circle_autocorrelation, circle_theory
 
 __all__ = [
     "CircleGeometry",
     "FourierFit",
+    "RegionBorders",
     "ReluNetwork",
     "circle_autocorrelation",
     "circle_theory",
