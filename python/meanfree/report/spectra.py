@@ -86,14 +86,27 @@ class Spectra:
 
     def extrapolated(self, wide: Array, narrow: Array) -> Estimate:
         """Estimate from the values of the networks of both widths, first axis the networks."""
-        mean, half = wide.mean(axis=0), narrow.mean(axis=0)
-        variance = 4 * _squared_error(wide) + _squared_error(narrow)
-        bound = SAFETY * self.depth / self.width * np.abs(half - mean)
-        return Estimate(2 * mean - half, np.sqrt(variance), bound, len(wide))
+        return extrapolated(wide, narrow, self.depth, self.width)
 
     def cdf(self, log_lambda: ArrayLike) -> Estimate:
         """Estimate the CDF of lambda = s^2 at thresholds, shape (k,)."""
         return self.extrapolate(lambda log_s: fractions_below(log_s, log_lambda))
+
+
+def extrapolated(wide: Array, narrow: Array, depth: int, width: int) -> Estimate:
+    """Estimate a mean at infinite width from networks of `width` and of half of it.
+
+    Parameters
+    ----------
+    wide, narrow : (n_networks, ...) array
+        Values of independent networks of `width` and of width / 2.
+    depth, width : int
+        They set the bound on the bias that remains.
+    """
+    mean, half = wide.mean(axis=0), narrow.mean(axis=0)
+    variance = 4 * _squared_error(wide) + _squared_error(narrow)
+    bound = SAFETY * depth / width * np.abs(half - mean)
+    return Estimate(2 * mean - half, np.sqrt(variance), bound, len(wide))
 
 
 def _squared_error(samples: Array) -> Array:
