@@ -182,6 +182,8 @@ class SpectralCurveBuilder {
     double y = equation_.log_mean();
     if (mean > 1e-9 && try_seed(y + std::log(mean / mass), seed, x)) return true;
     if (try_seed(y, seed, x)) return true;
+    const double high = highest(mass);
+    if (bisect(high - 40.0, high, 0.0, mass, seed, x)) return true;
     double offset = 1e-12;
     for (int k = 0; k < 64; ++k, offset *= 1.7) {
       if (try_seed(y - offset, seed, x)) return true;
@@ -198,19 +200,52 @@ class SpectralCurveBuilder {
     return false;
   }
 
+  /// A point of the bulk between two ends in gaps, by bisection: 1 - CDF is `above` at `high`, and
+  /// `missing` and what is in atoms more at `low`. However narrow an interval is, this finds it.
+  bool bisect(double low, double high, double above, double missing, double& seed,
+              std::vector<Complex>& x) {
+    const double end = high;
+    for (int step = 0; step < 200; ++step) {
+      seed = 0.5 * (low + high);
+      if (!(seed > low && seed < high)) return false;
+      double survival;
+      switch (march_.descend(seed, x, survival)) {
+        case CurveMarch::Landing::bulk:
+          return true;
+        case CurveMarch::Landing::nowhere:
+          return false;
+        case CurveMarch::Landing::gap:
+          const bool is_above = survival - atoms_between(seed, end) > above + 0.5 * missing;
+          (is_above ? low : high) = seed;
+      }
+    }
+    return false;
+  }
+
+  /// Markov: P(lambda > l) <= mean / l.
+  double highest(double mass) const {
+    return equation_.log_mean() - std::log(std::max(1e-12, mass)) + 0.1;
+  }
+
   bool seed_above(double& seed, std::vector<Complex>& x) {
-    // Markov: P(lambda > l) <= mean / l
-    const double low = curve_.bulks.back().high;
-    const double high = equation_.log_mean() - std::log(std::max(1e-12, missing_above())) + 0.1;
-    return high > low && scan(low, high, seed, x);
+    const double low = curve_.bulks.back().high, missing = missing_above();
+    const double high = highest(missing);
+    return high > low && (bisect(low, high, 0.0, missing, seed, x) || scan(low, high, seed, x));
   }
 
   bool seed_below(double& seed, std::vector<Complex>& x) {
-    const double high = curve_.bulks.front().low;
+    const SpectralBulk& first = curve_.bulks.front();
+    const double high = first.low, missing = missing_below();
     double length = std::max(1e-3, curve_.bulks.back().high - high);
-    for (int k = 0; k < 12; ++k, length *= 3.0)
+    for (int k = 0; k < 12; ++k, length *= 3.0) {
+      double survival;
+      if (march_.descend(high - length, x, survival) == CurveMarch::Landing::gap &&
+          survival - atoms_between(high - length, high) > first.survival_low + 0.5 * missing &&
+          bisect(high - length, high, first.survival_low, missing, seed, x))
+        return true;
       for (int j = 1; j <= 16; ++j)
         if (try_seed(high - length * j / 16.0, seed, x)) return true;
+    }
     return false;
   }
 
@@ -221,7 +256,8 @@ class SpectralCurveBuilder {
           low.survival_high - high.survival_low - atoms_between(low.high, high.low);
       double seed;
       std::vector<Complex> x;
-      if (missing > tolerance && scan(low.high, high.low, seed, x)) {
+      if (missing > tolerance && (bisect(low.high, high.low, high.survival_low, missing, seed, x) ||
+                                  scan(low.high, high.low, seed, x))) {
         add_bulk(seed, x);
         return true;
       }

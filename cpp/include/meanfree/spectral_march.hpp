@@ -71,11 +71,18 @@ class CurveMarch {
 
   /// x at log lambda = y by vertical continuation; false outside the bulk.
   bool continue_down(double y, std::vector<Complex>& x) {
+    double survival;
+    return descend(y, x, survival) == Landing::bulk;
+  }
+
+  /// Where vertical continuation ends: in the bulk with x, in a gap with 1 - CDF there, or nowhere.
+  enum class Landing { bulk, gap, nowhere };
+  Landing descend(double y, std::vector<Complex>& x, double& survival_there) {
     x.resize(n_);
     double tau = std::log(1e4 * equation_.weight()) + std::max(0.0, equation_.log_mean() - y);
     for (std::size_t l = 0; l < n_; ++l) x[l] = equation_.start(l, raised(y, tau));
-    if (!solve(raised(y, tau), x, 30, 1.0, 1e-3)) return false;
-    double step = 3.0;
+    if (!solve(raised(y, tau), x, 30, 1.0, 1e-3)) return Landing::nowhere;
+    double step = 3.0, try_at = -1.0;
     std::vector<Complex> trial, rates(n_);
     Complex slope;
     const auto keep_rates = [&] {
@@ -83,9 +90,15 @@ class CurveMarch {
       slope = state_.slope[0];
     };
     keep_rates();
+    bool landed = false;
     while (tau > lowest_tau) {
-      // well inside a bulk the rest is one step
-      if (tau < -1.0 && min_height(x) > 0.02) break;
+      // well inside a bulk that is not narrow the rest is one step
+      if (tau < try_at && min_height(x) > 0.02) {
+        trial = x;
+        landed = solve({y, 0.0}, trial, 30, 0.6);
+        if (landed) break;
+        try_at = tau - 1.0;
+      }
       const double next = std::max(lowest_tau, tau - step);
       trial = x;
       const Complex change = raised(y, next) - raised(y, tau);
@@ -101,16 +114,23 @@ class CurveMarch {
         step *= 1.6;
       } else {
         step *= 0.4;
-        if (step < 1e-4) return false;
+        if (step < 1e-4) return Landing::nowhere;
       }
-      if (tau < -25.0 && -density(x) < 1e-15) return false;
+      if (tau < -25.0 && -density(x) < 1e-15) return in_gap(y, survival_there);
     }
-    trial = x;
-    if (!solve({y, 0.0}, trial, 30, 0.6)) return false;
+    if (!landed) {
+      trial = x;
+      if (!solve({y, 0.0}, trial, 30, 0.6)) {
+        evaluate(x);
+        return -state_.m.im[0] < 1e-9 ? in_gap(y, survival_there) : Landing::nowhere;
+      }
+    }
     x.swap(trial);
     evaluate(x);
     // in a gap x is real to rounding
-    return -state_.m.im[0] > 1e-15 && min_height(x) > 1e-13 * equation_.weight();
+    const bool inside =
+        -state_.m.im[0] > 1e-15 && min_height(x) > 1e-13 * equation_.weight();
+    return inside ? Landing::bulk : in_gap(y, survival_there);
   }
 
   /// March from x (a solution at piece.log_lambda(v), or the edge itself at v = 0) along the piece
@@ -253,6 +273,11 @@ class CurveMarch {
     double out;
     equation_.survival<1>(at_.data(), state_, {{y}, {0.0}}, &out);
     return out;
+  }
+
+  Landing in_gap(double y, double& survival_there) {
+    survival_there = survival(y);
+    return Landing::gap;
   }
 
   /// log(e^y (1 + i e^tau)).
