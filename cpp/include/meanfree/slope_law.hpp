@@ -233,9 +233,8 @@ class SlopeLaw {
       panel.by_parts[j] = weights[j] * 2.0 * from.slope[j] * slope.re *
                           detail::clenshaw(big, panel_order + 1, {nodes[j], 0.0}).re;
     }
-    double end = 0.0;
-    for (int n = 0; n < panel_order; ++n) end += panel.a[n];
-    panel.t_end = end * end;
+    for (int n = 0; n < panel_order; ++n) panel.end += panel.a[n];
+    panel.t_end = panel.end * panel.end;
     roots_.panels.push_back(panel);
   }
 
@@ -292,6 +291,8 @@ class SlopeLaw {
     }
     const double tiny = 1e-30 * panel.half;
     Complex a = panel.from - P, b = panel.to - P;
+    // log(b - P) of E(x) cancels against log(1 - t(b)/x)
+    if (slope == nullptr && size(b) < 0.1 * panel.half) b = gap_at_end(panel, P, x, a_root);
     if (size(a) < tiny) a.re = -tiny;
     if (size(b) < tiny) b.re = tiny;
     if (slope != nullptr) *slope = inverse(a) - inverse(b) - Complex{d_re, d_im};
@@ -303,14 +304,30 @@ class SlopeLaw {
   /// cancel.
   Complex exact_gap(const Panel& panel, Complex P, Complex x, Complex a_root, int j) const {
     const ChebyshevFit& fit = chebyshev_fit();
+    const auto polynomial = [&](int k) { return fit.polynomial(k, j); };
+    const Complex sum = quotient(panel, P, polynomial) * (panel.slope[j] + a_root);
+    return panel.half * ((t_[panel.first + j] - x) / sum);
+  }
+
+  /// b - P, as accurate as t(b) - x.
+  static Complex gap_at_end(const Panel& panel, Complex P, Complex x, Complex a_root) {
+    const Complex secant = quotient(panel, P, [](int) { return 1.0; });
+    const Complex sum = panel.end + a_root, difference = panel.end - a_root;
+    return panel.half *
+           ((size(sum) > size(difference) ? (panel.t_end - x) / sum : difference) / secant);
+  }
+
+  /// (phi'(z) - phi'(P)) / (z - P) in the panel's coordinate; polynomial(k) is T_k at z.
+  template <class Polynomial>
+  static Complex quotient(const Panel& panel, Complex P, Polynomial polynomial) {
     const Complex s = (1.0 / panel.half) * (P - panel.middle), y = 2.0 * s;
-    Complex b1, b2, quotient;
+    Complex b1, b2, sum;
     for (int k = panel.degree - 1; k > 0; --k) {
       const Complex b = panel.a[k] + (y * b1 - b2);
-      quotient += ((k == 1 ? 1.0 : 2.0) * fit.polynomial(k - 1, j)) * b;
+      sum += ((k == 1 ? 1.0 : 2.0) * polynomial(k - 1)) * b;
       b2 = b1, b1 = b;
     }
-    return panel.half * ((t_[panel.first + j] - x) / (quotient * (panel.slope[j] + a_root)));
+    return sum;
   }
 
   template <int n>

@@ -48,7 +48,7 @@ struct LawPanel {
   double slope[panel_order];             // phi' at the nodes
   double distribution[panel_order + 1];  // of factor G
   double by_parts[panel_order];          // factor w_j G(z_j) t'(z_j)
-  double mass, t_end;
+  double mass, end, t_end;               // phi' and t at `to`
 };
 
 /// A solution of phi'(sqrt(q) z) = a, a = sign sqrt(x).
