@@ -20,10 +20,10 @@
 
 namespace meanfree {
 
-/// m, 1 + m, m' and E[t^2 / (x - t)] = x m - E t at n points.
+/// m, P(t > 0) + m = E[x / (x - t); t > 0], m' and E[t^2 / (x - t)] = x m - E t at n points.
 template <int n>
 struct LawValues {
-  Lanes<n> m, one_plus_m, slope, second;
+  Lanes<n> m, rank_plus_m, slope, second;
 };
 struct LawValue {
   Complex m, one_plus_m, slope;
@@ -129,7 +129,7 @@ class SlopeLaw {
     return sum;
   }
 
-  /// m, 1 + m, m' at n points.
+  /// At n points.
   template <int n>
   void evaluate(const Lanes<n>& x, LawValues<n>& out, RootCache* cache) const {
     if constexpr (n == 1) {
@@ -150,8 +150,8 @@ class SlopeLaw {
         d_re[l] += wt * (u * u - v * v), d_im[l] += 2.0 * wt * (u * v);
       }
     }
-    fill<n>(out.one_plus_m,
-            [&](int l) MEANFREE_INLINED { return at_zero_ + x[l] * Complex{a_re[l], a_im[l]}; });
+    fill<n>(out.rank_plus_m,
+            [&](int l) MEANFREE_INLINED { return x[l] * Complex{a_re[l], a_im[l]}; });
     fill<n>(out.m, [&](int l) MEANFREE_INLINED { return Complex{b_re[l], b_im[l]}; });
     fill<n>(out.slope, [&](int l) MEANFREE_INLINED { return Complex{-d_re[l], -d_im[l]}; });
     fill<n>(out.second, [&](int l) MEANFREE_INLINED { return Complex{c_re[l], c_im[l]}; });
@@ -162,7 +162,7 @@ class SlopeLaw {
     LawValues<1> out;
     RootCache cache;
     evaluate<1>({{x.re}, {x.im}}, out, &cache);
-    return {out.m[0], out.one_plus_m[0], out.slope[0]};
+    return {out.m[0], at_zero_ + out.rank_plus_m[0], out.slope[0]};
   }
 
   /// Im E[log(1 - t / x)] at n points.
@@ -335,7 +335,7 @@ class SlopeLaw {
     for (int l = 0; l < n; ++l) {
       const LawValue poles = pole_terms(x[l], cache[l]);
       out.m.set(l, out.m[l] + poles.m);
-      out.one_plus_m.set(l, out.one_plus_m[l] + poles.m);
+      out.rank_plus_m.set(l, out.rank_plus_m[l] + poles.m);
       out.slope.set(l, out.slope[l] + poles.slope);
       out.second.set(l, out.second[l] + x[l] * poles.m);
     }
@@ -363,7 +363,7 @@ class SlopeLaw {
       total[i] = 0.0;
       for (int k = 0; k < width; ++k) total[i] += part[i][k];
     }
-    out.one_plus_m.set(0, at_zero_ + x * Complex{total[0], total[1]});
+    out.rank_plus_m.set(0, x * Complex{total[0], total[1]});
     out.m.set(0, {total[2], total[3]});
     out.slope.set(0, {-total[4], -total[5]});
     out.second.set(0, {total[6], total[7]});

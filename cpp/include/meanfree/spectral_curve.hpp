@@ -78,7 +78,7 @@ class SpectralCurveBuilder {
         static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
     // a law whose values differ in their last digits only is known as well as these digits
     const double blur = 1e-14 / (1e-14 + equation_.law(0).relative_spread());
-    if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8 + blur))
+    if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8 + blur + blur_))
       fail("the mass of bulk and atoms is not 1 but", mass + in_atoms);
     if (!(curve_.residual < 1e-10)) fail("the equation is left with an error of", curve_.residual);
     return std::move(curve_);
@@ -265,6 +265,13 @@ class SpectralCurveBuilder {
     return false;
   }
 
+  /// The mass that lies within the rounding errors of log lambda at the end of a march: there the
+  /// density may be infinite.
+  static double blurred(const CurvePiece& piece) {
+    const CurveNode& end = piece.nodes.back();
+    return std::min(1e-6, 1e-13 * (1.0 + std::fabs(piece.log_lambda(end.v))) * end.density);
+  }
+
   static void cut(CurvePiece& piece, double at) {
     // keep one node beyond the cut
     std::size_t keep = 0;
@@ -299,7 +306,9 @@ class SpectralCurveBuilder {
     bulk.high = top.log_lambda, bulk.low = bottom.log_lambda;
     bulk.soft_high = top.kind == EdgeKind::soft, bulk.soft_low = bottom.kind == EdgeKind::soft;
     bulk.effective_high = top.kind == EdgeKind::effective;
+    if (bulk.effective_high) blur_ += blurred(up);
     bulk.effective_low = bottom.kind == EdgeKind::effective;
+    if (bulk.effective_low) blur_ += blurred(down);
     bulk.first_piece = static_cast<int>(curve_.pieces.size());
     bulk.survival_high =
         (bulk.soft_high ? down : up).nodes[bulk.soft_high ? 0 : up.nodes.size() - 1].survival;
@@ -360,6 +369,7 @@ class SpectralCurveBuilder {
   const std::vector<SpectralAtom>& atoms_;
   CurveMarch march_;
   SpectralCurve curve_;
+  double blur_ = 0.0;  // of the mass, from the ends of intervals
 };
 
 }  // namespace meanfree

@@ -26,7 +26,8 @@ struct LawUse {
 
 struct LogTerm {
   double c, a, rho;
-  int law = -1;  // a + rho m = a (1 + M_l), which does not cancel
+  int law = -1;         // a + rho m = rho / r_l (offset + P(t > 0) + M_l), which does not cancel
+  double offset = 0.0;  // where it vanishes with lambda
 };
 
 /// The equation and its first derivatives at n points.
@@ -63,9 +64,13 @@ class SpectralEquation {
     }
     for (LogTerm term : terms) {
       if (term.c == 0.0) continue;
-      for (std::size_t l = 0; l < uses_.size() && term.law < 0; ++l)
-        if (term.a != 0.0 && std::fabs(term.rho - term.a * uses_[l].r) <= 1e-14 * term.rho)
+      for (std::size_t l = 0; l < uses_.size() && term.law < 0; ++l) {
+        const double whole = term.a * uses_[l].r / term.rho, rank = 1.0 - laws_[l].at_zero();
+        if (std::fabs(whole - 1.0) <= 1e-14)
+          term.law = static_cast<int>(l), term.offset = laws_[l].at_zero();
+        else if (std::fabs(whole - rank) <= 1e-14)
           term.law = static_cast<int>(l);
+      }
       terms_.push_back(term);
     }
     for (std::size_t l = 0; l < uses_.size() && unit_law_ < 0; ++l)
@@ -126,7 +131,9 @@ class SpectralEquation {
     fill<n>(m, [&](int i) MEANFREE_INLINED { return over_r * first[i]; });
     state.m = m;
     if (unit_law_ >= 0)
-      state.one_plus_m = state.law[unit_law_].one_plus_m;
+      fill<n>(state.one_plus_m, [&](int i) MEANFREE_INLINED {
+        return laws_[unit_law_].at_zero() + state.law[unit_law_].rank_plus_m[i];
+      });
     else
       fill<n>(state.one_plus_m, [&](int i) MEANFREE_INLINED { return 1.0 + m[i]; });
     fill<n>(value, [&](int i) MEANFREE_INLINED { return log_mean_ + power_ * log(m[i]); });
@@ -151,12 +158,16 @@ class SpectralEquation {
         fill<n>(state.error[0], [&](int) MEANFREE_INLINED { return Complex{}; });
       } else {
         Lanes<n>& error = state.error[l];
-        const bool same = use.r == uses_[0].r;
-        const Lanes<n>& one = state.law[0].one_plus_m;
+        // both laws with P(t > 0) added, which matters where m is close to its end at lambda = 0
+        const double ratio = use.r * over_r;
+        const double gap =
+            (ratio - 1.0) + (laws_[l].at_zero() - ratio * laws_[0].at_zero());
+        const Lanes<n>& rest = state.law[0].rank_plus_m;
         fill<n>(error, [&](int i) MEANFREE_INLINED {
-          const Complex far = law.m[i] - use.r * m[i], near = law.one_plus_m[i] - one[i];
-          const bool at_minus_one = same && norm(one[i]) < norm(first[i]);
-          return Complex{at_minus_one ? near.re : far.re, at_minus_one ? near.im : far.im};
+          const Complex far = law.m[i] - use.r * m[i];
+          const Complex near = (law.rank_plus_m[i] - ratio * rest[i]) + gap;
+          const bool at_end = norm(rest[i]) < norm(first[i]);
+          return Complex{at_end ? near.re : far.re, at_end ? near.im : far.im};
         });
         fill<n>(state.excess, [&](int i) MEANFREE_INLINED {
           return state.excess[i] + use.n * (error[i] * (growth[i] + inverse(law.m[i])));
@@ -169,7 +180,7 @@ class SpectralEquation {
       if (term.a != 0.0) {
         const double ratio = term.rho / term.a, over_a = 1.0 / term.a;
         const Lanes<n>& z = term.law > 0 ? state.law[term.law].m : m;
-        const double factor = term.law > 0 ? 1.0 : ratio;
+        const double factor = term.law > 0 ? ratio / uses_[term.law].r : ratio;
         fill<n>(value, [&](int i) MEANFREE_INLINED {
           return value[i] + term.c * log_one_plus(factor * z[i], over_a * u[i]);
         });
@@ -179,8 +190,9 @@ class SpectralEquation {
       });
       if (term.law > 0) {
         const Lanes<n>& error = state.error[term.law];
+        const double factor = term.c * term.rho / uses_[term.law].r;
         fill<n>(state.excess, [&](int i) MEANFREE_INLINED {
-          return state.excess[i] + (term.c * term.a) * (error[i] * inverse(u[i]));
+          return state.excess[i] + factor * (error[i] * inverse(u[i]));
         });
       }
     }
@@ -247,11 +259,12 @@ class SpectralEquation {
 
  private:
   template <int n>
-  static MEANFREE_INLINE void argument(const LogTerm& term, const SpectralState<n>& state,
-                                       Lanes<n>& out) {
+  MEANFREE_INLINE void argument(const LogTerm& term, const SpectralState<n>& state,
+                                Lanes<n>& out) const {
     if (term.law >= 0) {
-      const Lanes<n>& one = state.law[term.law].one_plus_m;
-      fill<n>(out, [&](int i) MEANFREE_INLINED { return term.a * one[i]; });
+      const Lanes<n>& rest = state.law[term.law].rank_plus_m;
+      const double scale = term.rho / uses_[term.law].r, offset = term.offset;
+      fill<n>(out, [&](int i) MEANFREE_INLINED { return scale * (offset + rest[i]); });
     } else {
       fill<n>(out, [&](int i) MEANFREE_INLINED { return term.a + term.rho * state.m[i]; });
     }

@@ -223,7 +223,11 @@ class CurveMarch {
     node.v = v;
     evaluate(x);
     const double y = piece.log_lambda(v);
-    residual = std::max(residual, size(state_.value[0] - Complex{y, 0.0}) / (1.0 + std::fabs(y)));
+    // what is left of the equation when the x_l are moved such that they agree on m, and how much
+    residual = std::max(residual, size(state_.value[0] - state_.excess[0] - Complex{y, 0.0}) /
+                                      (1.0 + std::fabs(y)));
+    for (std::size_t l = 1; l < n_; ++l)
+      residual = std::max(residual, size(state_.error[l][0] * state_.growth[l][0]));
     imaginary = std::min(imaginary, min_height(x));
     for (std::size_t l = 0; l < n_; ++l) {
       node.u.push_back(log(x[l]));
