@@ -337,9 +337,11 @@ class JacobianSpectrum:
 
     def _snapped(self, log_lam: Array) -> Array:
         """Move points that rounding has put beside an atom or an edge onto it."""
-        for at in (*(atom.log_location for atom in self.atoms), *self.log_edges):
+        low, high = self.log_edges
+        width = high - low if high > low else np.inf
+        for at in (*(atom.log_location for atom in self.atoms), low, high):
             if isfinite(at):
-                near = np.abs(log_lam - at) <= _SNAP * max(1.0, abs(at))
+                near = np.abs(log_lam - at) <= min(_SNAP * max(1.0, abs(at)), 1e-3 * width)
                 if near.any():
                     log_lam = np.where(near, at, log_lam)
         return log_lam

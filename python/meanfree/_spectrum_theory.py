@@ -31,6 +31,7 @@ Kind: TypeAlias = Literal["smooth", "bernoulli"]
 _LARGEST_LENGTH = 1e20
 _ALL_MASS = 1.0 - 1e-13
 _VARIANCE = Range("finite and >= 0", 0.0, 100.0)
+_NARROWEST = 1e-280  # relative variance of a limit whose width a double still tells
 _DEEPEST = 1_000_000  # layers are kept one by one
 
 
@@ -160,7 +161,7 @@ def universal_spectrum(kind: Kind, relative_variance: float) -> JacobianSpectrum
     kind : {"smooth", "bernoulli"}
     relative_variance : float
         sigma_0**2, in [0, 100]. The Bernoulli limit has an atom of mass 1 - sigma_0**2 at
-        exp(sigma_0**2) where that is positive.
+        exp(sigma_0**2) where that is positive. Below 1e-280 all is one atom.
 
     Returns
     -------
@@ -243,7 +244,7 @@ def _limit(
     label: str, atoms: Array, constant: float, smooth: float, steps: float
 ) -> JacobianSpectrum:
     """Solve for a limit, whose equation is explicit in m."""
-    if smooth == steps == 0.0:
+    if max(smooth, steps) < _NARROWEST:
         atoms = np.array([[constant], [1.0]])
     terms = np.array([[1.0, 1.0, 1.0], [-1.0, 0.0, 1.0]])
     constants = np.array([constant, smooth, steps])

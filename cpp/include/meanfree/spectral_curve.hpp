@@ -288,13 +288,13 @@ class SpectralCurveBuilder {
       low.survival_high = high.survival_low = 0.5 * (low.survival_high + high.survival_low);
   }
 
-  /// The interval around a seed.
-  void add_bulk(double seed, const std::vector<Complex>& x) {
+  /// The interval around a seed; `bound`: one that it touches above.
+  void add_bulk(double seed, const std::vector<Complex>& x, const SpectralBulk* bound = nullptr) {
     const double infinity = std::numeric_limits<double>::infinity();
     SpectralBulk bulk{};
     CurvePiece up, down;
     up.anchor = seed, up.direction = 1.0, up.soft = false;
-    const CurveEdge top = march_.march(up, x, nullptr, infinity);
+    const CurveEdge top = march_.march(up, x, nullptr, bound != nullptr ? bound->low : infinity);
     CurveEdge bottom;
     if (top.kind == EdgeKind::soft) {
       down.anchor = top.log_lambda, down.direction = -1.0, down.soft = true;
@@ -312,6 +312,7 @@ class SpectralCurveBuilder {
     bulk.first_piece = static_cast<int>(curve_.pieces.size());
     bulk.survival_high =
         (bulk.soft_high ? down : up).nodes[bulk.soft_high ? 0 : up.nodes.size() - 1].survival;
+    if (bound != nullptr && top.kind == EdgeKind::hard) bulk.survival_high = bound->survival_low;
     double split = seed;
     if (bulk.soft_high) split = -infinity;
     if (bulk.soft_low) {
@@ -361,6 +362,8 @@ class SpectralCurveBuilder {
         fail("two intervals overlap at log lambda =", seed);
     }
     curve_.bulks.push_back(bulk);
+    // upwards it went past a point of infinite density at which it stopped on the way down
+    if (bulk.low > seed && bound == nullptr) add_bulk(seed, x, &bulk);
     std::sort(curve_.bulks.begin(), curve_.bulks.end(),
               [](const SpectralBulk& a, const SpectralBulk& b) { return a.low < b.low; });
   }

@@ -56,20 +56,23 @@ class SpectralEquation {
         constant_(constant),
         linear_(linear),
         fractional_(fractional) {
-    if (laws_.empty()) {  // any law serves: this one has x = (1 + m) / m
+    if (laws_.empty()) {  // any law serves: this one has x = (1 + r m) / (r m)
       SlopePanels unit;
       unit.atoms = {{1.0, 1.0}};
       laws_.emplace_back(unit);
-      uses_ = {{0.0, 1.0}};
+      // at the edges of a narrow bulk, linear << 1, is m = +-linear^-1/2
+      explicit_ = true;
+      uses_ = {{0.0, linear > 0.0 && linear < 1e-3 ? 0.5 * std::sqrt(linear) : 1.0}};
     }
     for (LogTerm term : terms) {
       if (term.c == 0.0) continue;
       for (std::size_t l = 0; l < uses_.size() && term.law < 0; ++l) {
-        const double whole = term.a * uses_[l].r / term.rho, rank = 1.0 - laws_[l].at_zero();
+        const double at_zero = laws_[l].at_zero();
+        const double whole = term.a * uses_[l].r / term.rho, offset = (whole - 1.0) + at_zero;
         if (std::fabs(whole - 1.0) <= 1e-14)
-          term.law = static_cast<int>(l), term.offset = laws_[l].at_zero();
-        else if (std::fabs(whole - rank) <= 1e-14)
-          term.law = static_cast<int>(l);
+          term.law = static_cast<int>(l), term.offset = at_zero;
+        else if (l == 0 && std::fabs(offset) < 0.1 * (1.0 - at_zero))
+          term.law = 0, term.offset = offset > 1e-14 ? offset : 0.0;
       }
       terms_.push_back(term);
     }
@@ -109,8 +112,10 @@ class SpectralEquation {
            linear_ == 0.0 && fractional_ == 0.0;
   }
   double constant() const { return constant_; }
+  /// Of the order of the width of a limit's bulk where that is narrow, else 1.
+  double narrow() const { return explicit_ ? uses_[0].r : 1.0; }
   /// The sum of what multiplies a logarithm, the size of its rounding errors.
-  double weight() const { return weight_; }
+  double weight() const { return weight_ * narrow(); }
 
   /// x_l for large lambda: log lambda = log_mean - log m, m = E t / (r x).
   Complex start(std::size_t l, Complex log_lambda) const {
@@ -136,6 +141,10 @@ class SpectralEquation {
       });
     else
       fill<n>(state.one_plus_m, [&](int i) MEANFREE_INLINED { return 1.0 + m[i]; });
+    if (explicit_) {
+      limit<n>(x[0], state);
+      return;
+    }
     fill<n>(value, [&](int i) MEANFREE_INLINED { return log_mean_ + power_ * log(m[i]); });
     fill<n>(slope, [&](int) MEANFREE_INLINED { return Complex{}; });
     fill<n>(state.excess, [&](int) MEANFREE_INLINED { return Complex{}; });
@@ -160,8 +169,7 @@ class SpectralEquation {
         Lanes<n>& error = state.error[l];
         // both laws with P(t > 0) added, which matters where m is close to its end at lambda = 0
         const double ratio = use.r * over_r;
-        const double gap =
-            (ratio - 1.0) + (laws_[l].at_zero() - ratio * laws_[0].at_zero());
+        const double gap = (ratio - 1.0) + (laws_[l].at_zero() - ratio * laws_[0].at_zero());
         const Lanes<n>& rest = state.law[0].rank_plus_m;
         fill<n>(error, [&](int i) MEANFREE_INLINED {
           const Complex far = law.m[i] - use.r * m[i];
@@ -196,16 +204,6 @@ class SpectralEquation {
         });
       }
     }
-    if (linear_ != 0.0 || fractional_ != 0.0) {
-      Lanes<n> over;
-      fill<n>(over, [&](int i) MEANFREE_INLINED { return inverse(state.one_plus_m[i]); });
-      fill<n>(value, [&](int i) MEANFREE_INLINED {
-        return value[i] + linear_ * m[i] + fractional_ * (m[i] * over[i]);
-      });
-      fill<n>(slope, [&](int i) MEANFREE_INLINED {
-        return slope[i] + (linear_ + fractional_ * (over[i] * over[i]));
-      });
-    }
     state.value = value;
     state.slope = slope;
   }
@@ -234,6 +232,15 @@ class SpectralEquation {
     fill<n>(sum, [&](int i) MEANFREE_INLINED {
       return m[i] * (log_lambda[i] - (state.value[i] - state.excess[i]));
     });
+    if (explicit_) {
+      fill<n>(sum, [&](int i) MEANFREE_INLINED {
+        const Complex one = state.one_plus_m[i];
+        return sum[i] + (0.5 * linear_) * (m[i] * m[i]) +
+               fractional_ * (log(one) - m[i] * inverse(one)) - log(one);
+      });
+      for (int i = 0; i < n; ++i) out[i] = sum.im[i] / pi;
+      return;
+    }
     for (const LogTerm& term : terms_) {
       const double factor = -term.c * term.a / term.rho;
       fill<n>(sum, [&](int i) MEANFREE_INLINED { return sum[i] + term.c * m[i]; });
@@ -248,12 +255,6 @@ class SpectralEquation {
       laws_[l].template log_integral<n>(x[l], integral, state.roots.data() + l * n);
       for (int i = 0; i < n; ++i) sum.im[i] += (uses_[l].n / uses_[l].r) * integral[i];
     }
-    if (linear_ != 0.0 || fractional_ != 0.0)
-      fill<n>(sum, [&](int i) MEANFREE_INLINED {
-        const Complex one = state.one_plus_m[i];
-        return sum[i] + (0.5 * linear_) * (m[i] * m[i]) +
-               fractional_ * (log(one) - m[i] * inverse(one));
-      });
     for (int i = 0; i < n; ++i) out[i] = sum.im[i] / pi;
   }
 
@@ -270,11 +271,37 @@ class SpectralEquation {
     }
   }
 
+  /// log lambda = C + log((1 + m) / m) + s_1 m + s_2 m / (1 + m).
+  template <int n>
+  void limit(const Lanes<n>& x, SpectralState<n>& state) const {
+    const Lanes<n>& law_slope = state.law[0].slope;
+    fill<n>(state.growth[0], [&](int i) MEANFREE_INLINED { return inverse(x[i] * law_slope[i]); });
+    const Lanes<n>& m = state.m;
+    const Lanes<n>& one = state.one_plus_m;
+    Lanes<n> over_m, over;
+    fill<n>(over_m, [&](int i) MEANFREE_INLINED { return inverse(m[i]); });
+    fill<n>(over, [&](int i) MEANFREE_INLINED { return inverse(one[i]); });
+    fill<n>(state.value, [&](int i) MEANFREE_INLINED {
+      // 1 + 1 / m, with all its digits
+      const Complex far = 1.0 + over_m[i], near = one[i] * over_m[i];
+      const bool is_far = norm(m[i]) > 4.0;
+      const Complex u{is_far ? far.re : near.re, is_far ? far.im : near.im};
+      return constant_ + log_one_plus(over_m[i], u) + linear_ * m[i] +
+             fractional_ * (m[i] * over[i]);
+    });
+    fill<n>(state.slope, [&](int i) MEANFREE_INLINED {
+      return linear_ - over[i] * over_m[i] + fractional_ * (over[i] * over[i]);
+    });
+    fill<n>(state.excess, [&](int) MEANFREE_INLINED { return Complex{}; });
+    fill<n>(state.error[0], [&](int) MEANFREE_INLINED { return Complex{}; });
+  }
+
   std::vector<SlopeLaw> laws_;
   std::vector<LawUse> uses_;
   std::vector<LogTerm> terms_;
   double constant_, linear_, fractional_, log_mean_ = 0.0, power_ = 0.0, weight_ = 1.0;
   int unit_law_ = -1;
+  bool explicit_ = false;  // a limit, without laws
 };
 
 /// x exp(move), to the third order in the step of Newton's method.

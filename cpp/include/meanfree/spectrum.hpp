@@ -263,6 +263,7 @@ class Spectrum {
   /// Newton's method for one quantile, with bisection behind it.
   struct QuantileSearch {
     double wanted, low, high, y;  // wanted: 1 - p
+    double scale;                 // width of a narrow interval, else 1
     int index = 0;
 
     /// Take what was found at y; true if y is the answer, else y is the next place to look at.
@@ -270,7 +271,7 @@ class Spectrum {
       const double error = point.survival - wanted;  // falls with y
       (error >= 0.0 ? low : high) = y;
       const double move = error / std::exp(point.log_density);
-      if (std::fabs(move) <= 1e-15 * (1.0 + std::fabs(y)) || std::fabs(error) < 1e-16 ||
+      if (std::fabs(move) <= 1e-15 * (scale + std::fabs(y)) || std::fabs(error) < 1e-16 ||
           high - low <= 2e-16 * std::fabs(high))
         return true;
       y = y + move > low && y + move < high ? y + move : 0.5 * (low + high);
@@ -322,7 +323,7 @@ class Spectrum {
           high = std::min(high, y);
       }
     }
-    return {wanted, low, high, 0.5 * (low + high)};
+    return {wanted, low, high, 0.5 * (low + high), std::min(1.0, bulk.high - bulk.low)};
   }
 
   const SpectralEquation& equation_;
