@@ -72,7 +72,7 @@ class SpectralEquation {
         if (std::fabs(whole - 1.0) <= 1e-14)
           term.law = static_cast<int>(l), term.offset = at_zero;
         else if (l == 0 && std::fabs(offset) < 0.1 * (1.0 - at_zero))
-          term.law = 0, term.offset = offset > 1e-14 ? offset : 0.0;
+          term.law = 0, term.offset = std::fabs(offset) > 1e-14 ? offset : 0.0;
       }
       terms_.push_back(term);
     }
