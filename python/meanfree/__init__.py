@@ -30,6 +30,7 @@ from meanfree.spectrum import (
 )
 
 if TYPE_CHECKING:
+    from meanfree import linear as linear
     from meanfree.network import audit
 
 __all__ = [
@@ -69,10 +70,12 @@ _LATE = {"audit": "meanfree.network"}  # not everybody needs what their modules 
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use the functions that need more than numpy."""
-    if name in _LATE:
-        from importlib import import_module
+    """Import on first use what needs more than numpy, or is not everybody's."""
+    from importlib import import_module
 
+    if name == "linear":
+        return import_module("meanfree.linear")
+    if name in _LATE:
         value = getattr(import_module(_LATE[name]), name)
         globals()[name] = value
         return value

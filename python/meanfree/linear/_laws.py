@@ -1,0 +1,145 @@
+"""Strength of a mode against time on checked, broadcast float64 arrays: the formulas of `modes`."""
+
+from __future__ import annotations
+
+from math import inf, isinf
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfree.linear._growth import growth
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+_NEGLIGIBLE = 1e-17  # an end point that is so small beside the strength changes no digit
+
+
+def strength(t: Array, s: Array, a0: Array, depth: float, d: Array | float = 1.0) -> Array:
+    """Return u(t) of ``u' = depth u**(2 - 2 / depth) (s - d u)``; t in units of tau, u(0) = a0.
+
+    For depth inf the clock is depth * t.
+    """
+    if depth == 2.0:
+        return _one_hidden(t, s, a0, d)
+    if depth == 1.0:
+        decay = np.exp(-d * t)
+        return np.asarray(a0 * decay + s * t * _phi(d * t))
+    t, end, a0 = np.broadcast_arrays(d * t, s / d, a0)
+    return _deep(t.reshape(-1), end.reshape(-1), a0.reshape(-1), depth).reshape(t.shape)
+
+
+def slope(u: Array, s: Array, depth: float, d: Array | float = 1.0) -> Array:
+    """Return du/dt at u, in units of 1 / tau."""
+    if depth == 2.0:
+        return np.asarray(2.0 * u * (s - d * u))
+    factor = u * u if isinf(depth) else depth * u ** (2.0 - 2.0 / depth)
+    return np.asarray(factor * (s - d * u))
+
+
+def time_between(v0: Array, v1: float, s: Array, depth: float) -> Array:
+    """Return the time from v0 s to v1 s, 0 < v0 < v1 < 1; inf where s is 0."""
+    with np.errstate(over="ignore", divide="ignore", under="ignore"):
+        if depth == 1.0:
+            return np.asarray(np.log1p((v1 - v0) / (1.0 - v1)))
+        if depth == 2.0:
+            return np.asarray(np.log1p((v1 - v0) / (v0 * (1.0 - v1))) / (2.0 * s))
+        law = growth(_exponent(depth))
+        lapse = law.below(_logit(np.full_like(v0, v1))) - law.below(_logit(v0))
+        rate = s ** (2.0 - 2.0 / depth) * (1.0 if isinf(depth) else depth)
+        return np.asarray(np.maximum(lapse, 0.0) / rate)
+
+
+def _exponent(depth: float) -> float:
+    return 1.0 - 2.0 / depth
+
+
+def _logit(v: Array) -> Array:
+    return np.asarray(np.log(v) - np.log1p(-v))
+
+
+def _phi(x: Array) -> Array:
+    """Return (1 - exp(-x)) / x, which is 1 at 0."""
+    safe = np.where(x == 0.0, 1.0, x)
+    return np.where(x == 0.0, 1.0, -np.expm1(-safe) / safe)
+
+
+def _one_hidden(t: Array, s: Array, a0: Array, d: Array | float) -> Array:
+    """Return ``a0 / (E + d a0 (1 - E) / s)``, E = exp(-2 s t), which also holds for s = 0."""
+    x = 2.0 * s * t
+    bottom = np.exp(-x) + (d * a0) * (2.0 * t) * _phi(x)
+    low = (bottom < 1e-290) & (a0 > 0.0)
+    u = a0 / np.where(bottom > 0.0, bottom, 1.0)
+    if low.any():  # a0 is tiny and exp(-x) below doubles
+        end, start = np.where(low, s / d, 1.0), np.where(low, a0, 1.0)
+        with np.errstate(over="ignore"):
+            rest = np.exp(np.log(end) - np.log(start) - x)
+            u = np.where(low, end / (1.0 - np.exp(-x) + rest), u)
+    return np.asarray(u)
+
+
+def _deep(t: Array, s: Array, a0: Array, depth: float) -> Array:
+    """Invert the closed form of t(u) where there is one, and use limits elsewhere."""
+    law = growth(_exponent(depth))
+    power = 2.0 - 2.0 / depth
+    many = 1.0 if isinf(depth) else depth
+    u = a0.copy()
+    moves = (a0 > 0.0) & (t > 0.0) & (a0 != s)
+    with np.errstate(all="ignore"):
+        # s = 0: u**-power grows linearly
+        decayed = a0 * np.exp(-np.log1p(power * many * t * a0**power) / power)
+        alone = moves & (s <= _NEGLIGIBLE * decayed)
+        u[alone] = decayed[alone]
+        theta = np.minimum(many * s**power * t, 1e300)
+        up = moves & (a0 < s)
+        ratio = a0[up] / (s[up] - a0[up])
+        apart = np.log(a0[up]) - np.log(s[up] - a0[up])
+        y = np.where(ratio > 1e-300, np.log(ratio), apart)
+        y = law.advance_below(y, theta[up])
+        u[up] = np.where(y < -600.0, np.exp(np.log(s[up]) + y), s[up] / (1.0 + np.exp(-y)))
+        down = moves & (a0 > s) & ~alone
+        y = -np.log1p(-s[down] / a0[down])
+        y = law.advance_above(y, theta[down])
+        u[down] = s[down] / -np.expm1(-y)
+    return u
+
+
+def pair(t: Array, s: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Return both weights and their product at t, in units of tau, from any start (a, b).
+
+    With L = |a**2 - b**2|, which is conserved, k = sqrt(L**2 + 4 s**2) and E = exp(-k t), X = (a +
+    b)**2 obeys ``X' = 2 s X + (L**2 - X**2) / 2``. Everything below is a sum of terms of one sign,
+    save where the start has opposite signs and the product has to cross zero.
+    """
+    larger = np.abs(a) >= np.abs(b)
+    big, small = np.where(larger, a, b), np.where(larger, b, a)
+    total = big + small
+    gap = np.abs((big - small) * total)
+    x0, m0 = total**2, 2.0 * small * total
+    k = np.hypot(gap, 2.0 * s)
+    safe = np.where(k == 0.0, 1.0, k)
+    share, twice = gap / safe, np.where(k == 0.0, 1.0, 2.0 * s / safe)
+    e, phi = np.exp(-k * t), t * _phi(k * t)  # phi = (1 - E) / k
+    high = 1.0 + twice  # the roots of X' = 0 are k high and -k low
+    low = share * share / high
+    bottom = x0 * phi + high * e + low
+    done = bottom == 0.0  # below doubles: at the end, or at the saddle
+    bottom = np.where(done, 1.0, bottom)
+    x = np.where(done, high * k, (x0 * (high + low * e) + gap * (gap * phi)) / bottom)
+    # X - L in the one of three ways that does not cancel
+    part = share + low
+    toward = m0 * (twice + twice * twice / (1.0 + share) + part * e) + 4.0 * s * (gap * phi)
+    escape = 2.0 * twice * np.abs(total) * (np.abs(total) + np.abs(small) * part / (1.0 + share))
+    cross = escape + e * (m0 * part - 2.0 * twice * gap)
+    near = np.where(m0 >= 0.0, toward, cross) / bottom
+    excess = np.where(np.abs(x - gap) > 0.5 * gap, x - gap, near)
+    root = 2.0 * np.where(x > 0.0, np.copysign(np.sqrt(x), total), inf)
+    # from opposite and equal weights the difference shrinks and the product goes to 0
+    y0 = (big - small) ** 2
+    half = 0.5 * np.copysign(np.sqrt(2.0 * y0 * e / (y0 * phi + 2.0)), big)
+    saddle = x0 == 0.0
+    large = np.where(saddle, half, (x + gap) / root)
+    little = np.where(saddle, -half, excess / root)
+    return np.where(larger, large, little), np.where(larger, little, large), large * little
