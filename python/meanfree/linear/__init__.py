@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meanfree.linear import spiked
 from meanfree.linear._descent import (
     gradient_descent_mode,
     max_learning_rate,
@@ -25,5 +26,6 @@ __all__ = [
     "mode_pair",
     "mode_strength",
     "optimal_learning_rate",
+    "spiked",
     "transition_time",
 ]

@@ -17,6 +17,8 @@ TIME = Range("finite and >= 0", 0.0, _LARGE)
 POSITIVE = Range("finite and > 0", 0.0, _LARGE, open_low=True)
 FRACTION = Range("in (0, 1)", 0.0, float(np.nextafter(1.0, 0.0)), open_low=True)
 UNIT = Range("in [0, 1]", 0.0, 1.0)
+ASPECT = Range("in [1e-12, 1e12]", 1e-12, 1e12)
+TOLERANCE = Range("in [1e-13, 1]", 1e-13, 1.0)
 
 
 def depth_or_inf(depth: Any) -> float:
