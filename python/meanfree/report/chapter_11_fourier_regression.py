@@ -306,8 +306,8 @@ def _power(settings: Settings) -> Figure:
             "coefficients of the covariance at infinite width, as far as rounding lets them be "
             "computed; marks with one standard error, where that is below a half, networks of two "
             "widths, extrapolated. Even frequencies, which biases make, are weaker. What lies "
-            "below the square of the cut-off of the singular values cannot be fitted; that of double "
-            "precision, 5e-26, lies below the figure."
+            "below the square of the cut-off of the singular values cannot be fitted; that of "
+            "double precision, 5e-26, lies below the figure."
         ),
         description="Power against frequency falls exponentially, slower in deeper networks.",
         comparisons=comparisons,
