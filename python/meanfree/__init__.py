@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from meanfree._core import ConvergenceError, build_info
 from meanfree.activations import Activation, activation
 from meanfree.ensemble import Ensemble
-from meanfree.manifold import circle_autocorrelation, circle_theory
+from meanfree.manifold import circle_autocorrelation, circle_theory, simulate_circle
 from meanfree.meanfield import (
     correlation_map,
     correlation_slope,
@@ -56,6 +56,7 @@ __all__ = [
     "propagate_gradient",
     "rectangular_spectrum",
     "residual_spectrum",
+    "simulate_circle",
     "simulate_jacobian",
     "simulate_propagation",
     "tune_critical",

@@ -17,6 +17,8 @@ __all__ = [
     "log_singular_values",
     "normals",
     "philox",
+    "propagate_curve",
+    "simulate_curve",
     "simulate_jacobian",
     "simulate_propagation",
     "slope_law",
@@ -137,6 +139,51 @@ def simulate_jacobian(
     method: int,
     n_threads: int,
     progress: _Progress,
+) -> _Array: ...
+
+# (9, n_samples, depth): q, metric, curvature_squared, gauss_metric, euclidean_length,
+# grassmannian_length, chord_length, turning_angle, rank. A row of `start` is a point (then, if
+# there are two or three times as many rows as weights, a velocity, an acceleration); h^1 = scale M
+# start^T + start_bias z with normal M, or M of orthonormal columns in `frame` dimensions
+def simulate_curve(
+    phi: _Phi,
+    sigma_w: float,
+    sigma_b: float,
+    weights: int,
+    width: int,
+    depth: int,
+    start: _Array,
+    frame: int,
+    scale: float,
+    start_bias: float,
+    weight: _Array,
+    closed: bool,
+    n_samples: int,
+    seed: int,
+    method: int,
+    single: bool,
+    n_threads: int,
+    progress: _Progress,
+) -> _Array: ...
+
+# (depth, parts, n_points, width)
+def propagate_curve(
+    phi: _Phi,
+    sigma_w: float,
+    sigma_b: float,
+    weights: int,
+    width: int,
+    depth: int,
+    start: _Array,
+    frame: int,
+    scale: float,
+    start_bias: float,
+    weight: _Array,
+    closed: bool,
+    sample: int,
+    seed: int,
+    method: int,
+    single: bool,
 ) -> _Array: ...
 def log_singular_values(factors: list[_Array], progress: _Progress) -> _Array: ...
 def slope_law(phi: _Phi, q: float) -> _Law: ...

@@ -184,11 +184,11 @@ def simulate_propagation(
             threads,
             report,
         )
-    q_mean, q_error = _mean(q_samples)
+    q_mean, q_error = mean_with_error(q_samples)
     if c is None:
         c_samples = delta_samples = None
-    c_mean, c_error = _mean(c_samples)
-    delta_mean, delta_error = _mean(delta_samples)
+    c_mean, c_error = mean_with_error(c_samples)
+    delta_mean, delta_error = mean_with_error(delta_samples)
     return PropagationSample(
         ensemble=e,
         width=width,
@@ -208,10 +208,10 @@ def simulate_propagation(
 
 
 @overload
-def _mean(samples: Array) -> tuple[Array, Array]: ...
+def mean_with_error(samples: Array) -> tuple[Array, Array]: ...
 @overload
-def _mean(samples: None) -> tuple[None, None]: ...
-def _mean(samples: Array | None) -> tuple[Array, Array] | tuple[None, None]:
+def mean_with_error(samples: None) -> tuple[None, None]: ...
+def mean_with_error(samples: Array | None) -> tuple[Array, Array] | tuple[None, None]:
     if samples is None:
         return None, None
     defined = ~np.isnan(samples)

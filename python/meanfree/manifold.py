@@ -14,10 +14,19 @@ from meanfree._manifold_regions import (
     sawtooth,
 )
 from meanfree._manifold_regression import FourierFit, fit_fourier, fourier_regression
+from meanfree._manifold_sample import (
+    CircleSample,
+    CurveSample,
+    propagate_curve,
+    simulate_circle,
+    simulate_curve,
+)
 from meanfree._manifold_theory import CircleGeometry, circle_autocorrelation, circle_theory
 
 __all__ = [
     "CircleGeometry",
+    "CircleSample",
+    "CurveSample",
     "FourierFit",
     "RegionBorders",
     "ReluNetwork",
@@ -27,8 +36,11 @@ __all__ = [
     "fit_fourier",
     "fourier_regression",
     "linear_regions",
+    "propagate_curve",
     "region_borders",
     "sawtooth",
     "shallow_length_bound",
+    "simulate_circle",
+    "simulate_curve",
     "turning_angle",
 ]

@@ -13,14 +13,22 @@
 namespace meanfree {
 namespace detail {
 
-using Matrix = Eigen::MatrixXd;
-using MatrixView = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
-using ConstMatrixView = Eigen::Ref<const Matrix, 0, Eigen::OuterStride<>>;
+template <class Scalar>
+using MatrixOf = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;
+template <class Scalar>
+using ViewOf = Eigen::Ref<MatrixOf<Scalar>, 0, Eigen::OuterStride<>>;
+template <class Scalar>
+using ConstViewOf = Eigen::Ref<const MatrixOf<Scalar>, 0, Eigen::OuterStride<>>;
+using Matrix = MatrixOf<double>;
+using MatrixView = ViewOf<double>;
+using ConstMatrixView = ConstViewOf<double>;
 using Eigen::Index;
 
 /// A matrix whose memory only grows.
-class Workspace {
+template <class Scalar>
+class WorkspaceOf {
  public:
+  using Matrix = MatrixOf<Scalar>;
   Eigen::Map<Matrix> map() { return {data_.data(), rows_, columns_}; }
   Eigen::Map<const Matrix> map() const { return {data_.data(), rows_, columns_}; }
   Index rows() const { return rows_; }
@@ -43,57 +51,63 @@ class Workspace {
     rows_ = rows;
   }
 
-  void swap(Workspace& other) {
+  void swap(WorkspaceOf& other) {
     data_.swap(other.data_);
     std::swap(rows_, other.rows_);
     std::swap(columns_, other.columns_);
   }
 
  private:
-  std::vector<double> data_;
+  std::vector<Scalar> data_;
   Index rows_ = 0, columns_ = 0;
 };
 
-class Product {
+using Workspace = WorkspaceOf<double>;
+
+template <class Scalar>
+class ProductOf {
+  using ConstView = ConstViewOf<Scalar>;
+  using View = ViewOf<Scalar>;
+
  public:
   /// c = a b.
-  void multiply(const ConstMatrixView& a, const ConstMatrixView& b, MatrixView c, Pause& pause) {
+  void multiply(const ConstView& a, const ConstView& b, View c, Pause& pause) {
     c.setZero();
-    run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, 1.0, c, pause);
+    run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, Scalar{1}, c, pause);
   }
 
   /// c -= a b.
-  void subtract(const ConstMatrixView& a, const ConstMatrixView& b, MatrixView c, Pause& pause) {
-    run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, -1.0, c, pause);
+  void subtract(const ConstView& a, const ConstView& b, View c, Pause& pause) {
+    run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, Scalar{-1}, c, pause);
   }
 
   /// c = a^T b.
-  void multiply_transposed(const ConstMatrixView& a, const ConstMatrixView& b, MatrixView c,
-                           Pause& pause) {
+  void multiply_transposed(const ConstView& a, const ConstView& b, View c, Pause& pause) {
     c.setZero();
-    run<Eigen::RowMajor>(a.cols(), a.rows(), a, b, 1.0, c, pause);
+    run<Eigen::RowMajor>(a.cols(), a.rows(), a, b, Scalar{1}, c, pause);
   }
 
  private:
   /// Memory of the packed blocks of both factors.
-  class Blocking : public Eigen::internal::level3_blocking<double, double> {
+  class Blocking : public Eigen::internal::level3_blocking<Scalar, Scalar> {
    public:
     void fit(Index rows, Index columns, Index inner) {
       this->m_mc = rows;
       this->m_nc = columns;
       this->m_kc = inner;
-      Eigen::internal::computeProductBlockingSizes<double, double, 1>(this->m_kc, this->m_mc,
+      Eigen::internal::computeProductBlockingSizes<Scalar, Scalar, 1>(this->m_kc, this->m_mc,
                                                                       this->m_nc, Index{1});
       this->m_blockA = grow(a_, this->m_mc * this->m_kc);
       this->m_blockB = grow(b_, this->m_kc * this->m_nc);
     }
 
    private:
+    static constexpr Index line = 64 / sizeof(Scalar);
     struct alignas(64) Line {
-      double value[8];
+      Scalar value[line];
     };
-    static double* grow(std::vector<Line>& lines, Index n) {
-      const auto size = static_cast<std::size_t>(n / 8 + 1);
+    static Scalar* grow(std::vector<Line>& lines, Index n) {
+      const auto size = static_cast<std::size_t>(n / line + 1);
       if (lines.size() < size) lines.resize(size);
       return lines.front().value;
     }
@@ -101,8 +115,8 @@ class Product {
   };
 
   template <int order>
-  void run(Index rows, Index inner, const ConstMatrixView& a, const ConstMatrixView& b, double sign,
-           MatrixView& c, Pause& pause) {
+  void run(Index rows, Index inner, const ConstView& a, const ConstView& b, Scalar sign, View& c,
+           Pause& pause) {
     if (rows == 0 || inner == 0) return;
     constexpr double flops = 8e8;
     const double each = 2.0 * static_cast<double>(rows) * static_cast<double>(inner);
@@ -111,7 +125,7 @@ class Product {
       const Index columns = std::min(step, b.cols() - j);
       blocking_.fit(rows, columns, inner);
       Eigen::internal::general_matrix_matrix_product<
-          Index, double, order, false, double, Eigen::ColMajor, false, Eigen::ColMajor,
+          Index, Scalar, order, false, Scalar, Eigen::ColMajor, false, Eigen::ColMajor,
           1>::run(rows, columns, inner, a.data(), a.outerStride(), b.data() + j * b.outerStride(),
                   b.outerStride(), c.data() + j * c.outerStride(), 1, c.outerStride(), sign,
                   blocking_, nullptr);
@@ -121,6 +135,8 @@ class Product {
 
   Blocking blocking_;
 };
+
+using Product = ProductOf<double>;
 
 }  // namespace detail
 }  // namespace meanfree

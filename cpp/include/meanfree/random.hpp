@@ -213,6 +213,23 @@ inline void draw(const Stream& stream, std::uint64_t first, std::int64_t n, doub
   }
 }
 
+/// Normals [first, first + n) of a stream, in either precision.
+inline void draw_normals(const Stream& stream, std::uint64_t first, std::int64_t n, double* out) {
+  draw<tile_normals>(stream, first, n, out, box_muller);
+}
+inline void draw_normals(const Stream& stream, std::uint64_t first, std::int64_t n, float* out) {
+  constexpr std::int64_t chunk = 16 * tile_normals;
+  alignas(64) double z[chunk];
+  while (n > 0) {
+    const std::int64_t size = std::min(chunk, n);
+    draw_normals(stream, first, size, z);
+    for (std::int64_t i = 0; i < size; ++i) out[i] = static_cast<float>(z[i]);
+    first += static_cast<std::uint64_t>(size);
+    out += size;
+    n -= size;
+  }
+}
+
 }  // namespace detail
 
 /// Philox4x32-10 itself: the four words of a counter under a key.

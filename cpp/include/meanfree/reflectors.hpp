@@ -17,17 +17,20 @@ namespace detail {
 constexpr Index reflector_columns = 32;
 
 /// I - V S V^T for a panel of reflectors; V holds zeros above its diagonal.
-class BlockReflector {
+template <class Scalar>
+class BlockReflectorOf {
+  using ConstView = ConstViewOf<Scalar>;
+
  public:
   /// V as it is; tau of each column.
-  void set(const ConstMatrixView& v, const double* tau) {
+  void set(const ConstView& v, const Scalar* tau) {
     const Index k = v.cols();
     gram_.resize(k, k);
     gram_.noalias() = v.transpose() * v;
     s_.setZero(k, k);
     for (Index j = 0; j < k; ++j) {
       for (Index i = 0; i < j; ++i) {
-        double sum = 0.0;
+        Scalar sum{};
         for (Index l = i; l < j; ++l) sum += s_(i, l) * gram_(l, j);
         s_(i, j) = -tau[j] * sum;
       }
@@ -36,9 +39,9 @@ class BlockReflector {
   }
 
   /// x <- H_k ... H_1 x, or, not reversed, H_1 ... H_k x.
-  void apply(const ConstMatrixView& v, MatrixView x, bool reversed, Pause& pause) {
-    const Eigen::Map<Matrix> along = along_.resize(v.cols(), x.cols());
-    const Eigen::Map<Matrix> scaled = scaled_.resize(v.cols(), x.cols());
+  void apply(const ConstView& v, ViewOf<Scalar> x, bool reversed, Pause& pause) {
+    const Eigen::Map<MatrixOf<Scalar>> along = along_.resize(v.cols(), x.cols());
+    const Eigen::Map<MatrixOf<Scalar>> scaled = scaled_.resize(v.cols(), x.cols());
     product_.multiply_transposed(v, x, along, pause);
     if (reversed) {
       product_.multiply_transposed(s_, along, scaled, pause);
@@ -49,10 +52,12 @@ class BlockReflector {
   }
 
  private:
-  Matrix gram_, s_;
-  Workspace along_, scaled_;
-  Product product_;
+  MatrixOf<Scalar> gram_, s_;
+  WorkspaceOf<Scalar> along_, scaled_;
+  ProductOf<Scalar> product_;
 };
+
+using BlockReflector = BlockReflectorOf<double>;
 
 /// Turn column x of length n into the v of a reflector with H x = beta e_1, v_1 = 1; returns tau
 /// and leaves beta in x_1, v_2 ... in the rest.

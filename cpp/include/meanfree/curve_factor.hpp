@@ -1,0 +1,224 @@
+// Random matrices times a matrix X of low rank, exact in law. The rows of W X, W with independent
+// entries N(0, 1), are N(0, X^T X): with X = Q R of rank r the law of W X is that of Z R, Z having
+// r columns of such entries. For W of the Haar measure it is that of U R, U uniform on the frames
+// of r orthonormal columns: U = Z L^-T, Z^T Z = L L^T.
+//
+// R is found by Householder reflectors in panels. The columns of a panel are those least explained
+// so far, one from each of as many stretches of the curve as the panel is wide: neighbours along a
+// curve are nearly parallel. It ends when nothing is left of any column but rounding.
+#pragma once
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "meanfree/haar.hpp"
+#include "meanfree/parallel.hpp"
+#include "meanfree/product.hpp"
+#include "meanfree/random.hpp"
+#include "meanfree/reflectors.hpp"
+
+namespace meanfree {
+namespace detail {
+
+template <class Scalar>
+inline void fill_normals(const Stream& stream, std::uint64_t first, Scalar* out, std::int64_t n,
+                         Pause& pause) {
+  constexpr std::int64_t chunk = tile_normals << 14;
+  for (std::int64_t done = 0; done < n; done += chunk) {
+    draw_normals(stream, first + static_cast<std::uint64_t>(done), std::min(chunk, n - done),
+                 out + done);
+    pause.check();
+  }
+}
+
+/// R of X = Q R, with as many rows as X has rank.
+template <class Scalar>
+class RankFactor {
+  using Matrix = MatrixOf<Scalar>;
+  using View = ViewOf<Scalar>;
+
+ public:
+  /// The length of what a column may lose, relative to its own.
+  static constexpr double tolerance = 64.0 * std::numeric_limits<Scalar>::epsilon();
+
+  static constexpr Index too_large = -1, overflow = -2;
+
+  /// r, and R in `r_factor`, its columns in the order of those of x; too_large if r > largest,
+  /// overflow if the square of a length is.
+  Index decompose(const ConstViewOf<Scalar>& x, Index largest, WorkspaceOf<Scalar>& r_factor,
+                  Pause& pause) {
+    Eigen::Map<Matrix> a = a_.resize(x.rows(), x.cols());
+    a = x;
+    if (!start(a)) return overflow;
+    const Index most = std::min(a.rows(), a.cols());
+    Index rank = 0;
+    while (rank < most) {
+      const Index width = choose(a, rank, std::min(reflector_columns, most - rank));
+      if (width == 0) break;
+      if (rank + width > largest) return too_large;
+      reflect(a, rank, width, pause);
+      rank += width;
+      shorten(a, rank, width);
+      pause.check();
+    }
+    Eigen::Map<Matrix> r = r_factor.resize(rank, a.cols());
+    for (Index j = 0; j < a.cols(); ++j) {
+      const Index kept = std::min(rank, j + 1);
+      auto column = r.col(origin_[static_cast<std::size_t>(j)]);
+      column.head(kept) = a.col(j).head(kept);
+      column.tail(rank - kept).setZero();
+    }
+    return rank;
+  }
+
+ private:
+  /// Whether all is finite.
+  bool start(const View& a) {
+    const auto n = static_cast<std::size_t>(a.cols());
+    origin_.resize(n);
+    place_.resize(n);
+    whole_.resize(n);
+    for (std::size_t j = 0; j < n; ++j) {
+      origin_[j] = place_[j] = static_cast<Index>(j);
+      whole_[j] = a.col(static_cast<Index>(j)).template cast<double>().squaredNorm();
+    }
+    left_ = known_ = whole_;
+    return std::all_of(whole_.begin(), whole_.end(), [](double w) { return std::isfinite(w); });
+  }
+
+  /// Bring the next columns to `rank` and on; their number.
+  Index choose(View a, Index rank, Index width) {
+    const Index n = a.cols(), remaining = n - rank;
+    candidates_.clear();
+    for (Index from = 0; from < n; ++from) {
+      if (place_[static_cast<std::size_t>(from)] >= rank) candidates_.push_back(from);
+    }
+    chosen_.clear();
+    for (Index k = 0; k < width; ++k) {
+      const Index begin = remaining * k / width, end = remaining * (k + 1) / width;
+      Index best = -1;
+      double most = tolerance * tolerance;
+      for (Index i = begin; i < end; ++i) {
+        const auto from = static_cast<std::size_t>(candidates_[static_cast<std::size_t>(i)]);
+        const double part = left_[from] / whole_[from];  // NaN for a column of zeros: no candidate
+        if (part > most) {
+          most = part;
+          best = static_cast<Index>(from);
+        }
+      }
+      if (best >= 0) chosen_.push_back(best);
+    }
+    for (std::size_t k = 0; k < chosen_.size(); ++k) {
+      const Index to = rank + static_cast<Index>(k),
+                  at = place_[static_cast<std::size_t>(chosen_[k])];
+      if (at == to) continue;
+      a.col(to).swap(a.col(at));
+      const Index other = origin_[static_cast<std::size_t>(to)];
+      std::swap(origin_[static_cast<std::size_t>(to)], origin_[static_cast<std::size_t>(at)]);
+      place_[static_cast<std::size_t>(other)] = at;
+      place_[static_cast<std::size_t>(chosen_[k])] = to;
+    }
+    return static_cast<Index>(chosen_.size());
+  }
+
+  void reflect(View a, Index rank, Index width, Pause& pause) {
+    const Index rows = a.rows() - rank;
+    Eigen::Map<Matrix> v = v_.resize(rows, width);
+    v.setZero();
+    for (Index j = 0; j < width; ++j) {
+      const Index length = rows - j;
+      auto x = a.col(rank + j).tail(length);
+      auto direction = v.col(j).tail(length);
+      const Scalar norm = x.norm(), beta = x[0] >= 0 ? -norm : norm;
+      tau_[j] = 0;
+      if (norm > 0) {
+        tau_[j] = (beta - x[0]) / beta;
+        direction = x / (x[0] - beta);
+        direction[0] = 1;
+        x[0] = beta;
+        x.tail(length - 1).setZero();
+      }
+      if (j + 1 < width) {
+        auto rest = a.block(rank + j, rank + j + 1, length, width - j - 1);
+        along_.noalias() = tau_[j] * (rest.transpose() * direction);
+        rest.noalias() -= direction * along_.transpose();
+      }
+    }
+    if (rank + width == a.cols()) return;
+    block_.set(v, tau_);
+    block_.apply(v, a.bottomRightCorner(rows, a.cols() - rank - width), true, pause);
+  }
+
+  /// What the new rows of R leave of the squared lengths; anew where nearly all is gone.
+  void shorten(const View& a, Index rank, Index width) {
+    constexpr double nearly = sizeof(Scalar) == 8 ? 1e-8 : 1e-3;
+    for (Index j = rank; j < a.cols(); ++j) {
+      const auto from = static_cast<std::size_t>(origin_[static_cast<std::size_t>(j)]);
+      left_[from] -= a.col(j).segment(rank - width, width).template cast<double>().squaredNorm();
+      if (left_[from] > nearly * known_[from]) continue;
+      left_[from] = known_[from] =
+          a.col(j).tail(a.rows() - rank).template cast<double>().squaredNorm();
+    }
+  }
+
+  WorkspaceOf<Scalar> a_, v_;
+  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> along_;
+  std::vector<Index> origin_, place_, candidates_, chosen_;
+  std::vector<double> whole_, left_, known_;  // squared lengths: all, left, when last computed
+  Scalar tau_[reflector_columns] = {};
+  BlockReflectorOf<Scalar> block_;
+};
+
+/// The first rows of Z R or of U R.
+template <class Scalar>
+class RandomFrame {
+  using Matrix = MatrixOf<Scalar>;
+
+ public:
+  /// out <- Z r, Z with normal entries.
+  void gaussian(const Stream& stream, const ConstViewOf<Scalar>& r, ViewOf<Scalar> out,
+                Pause& pause) {
+    product_.multiply(draw(stream, out.rows(), r.rows(), pause), r, out, pause);
+  }
+
+  /// out <- U r, U the first rows of a frame in `rows` dimensions.
+  void orthogonal(const Stream& stream, Index rows, const ConstViewOf<Scalar>& r,
+                  ViewOf<Scalar> out, Pause& pause) {
+    if (4 * r.rows() > 3 * rows) {  // Z^T Z may be nearly singular
+      Eigen::Map<Matrix> all = z_.resize(rows, r.cols());
+      all.topRows(r.rows()) = r;
+      all.bottomRows(rows - r.rows()).setZero();
+      haar_.apply(stream, all, pause);
+      out = all.topRows(out.rows());
+      return;
+    }
+    const Eigen::Map<Matrix> z = draw(stream, rows, r.rows(), pause);
+    gram_.resize(r.rows(), r.rows());
+    product_.multiply_transposed(z, z, gram_, pause);
+    cholesky_.compute(gram_);
+    Eigen::Map<Matrix> scaled = scaled_.resize(r.rows(), r.cols());
+    scaled = r;
+    cholesky_.matrixU().solveInPlace(scaled);
+    product_.multiply(z.topRows(out.rows()), scaled, out, pause);
+  }
+
+ private:
+  Eigen::Map<Matrix> draw(const Stream& stream, Index rows, Index columns, Pause& pause) {
+    Eigen::Map<Matrix> z = z_.resize(rows, columns);
+    fill_normals(stream, 0, z.data(), z.size(), pause);
+    return z;
+  }
+
+  WorkspaceOf<Scalar> z_, scaled_;
+  Matrix gram_;
+  Eigen::LLT<Matrix> cholesky_;
+  ProductOf<Scalar> product_;
+  HaarMatrixOf<Scalar> haar_;
+};
+
+}  // namespace detail
+}  // namespace meanfree

@@ -1,0 +1,523 @@
+"""Monte Carlo of curves through random networks of finite width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+
+import numpy as np
+
+from meanfree import _core
+from meanfree._axes import axes, label_layers, right_axes
+from meanfree._check import LENGTH, choice, cores, real, size
+from meanfree._check import seed as check_seed
+from meanfree._fixed_point import resting_length
+from meanfree._labels import data_set
+from meanfree._manifold_points import Curve, as_curve, as_points
+from meanfree._manifold_theory import (
+    CURVATURE_LABEL,
+    FIELDS,
+    LABELS,
+    STYLES,
+    Start,
+    first_radius,
+    refuse_dropout,
+)
+from meanfree._progress import progress_bar
+from meanfree._simulate import mean_with_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+    from xarray import Dataset
+
+    from meanfree.ensemble import Ensemble
+
+    Array = NDArray[np.float64]
+
+Method = Literal["auto", "gram", "weights"]
+Precision = Literal["float64", "float32"]
+
+_FIELDS = ("q", *FIELDS, "chord_length", "turning_angle")  # in the order of the core
+_LARGEST = 2**31  # numbers in one array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CurveSample:
+    """Geometry of a curve in each layer of simulated networks; made by `simulate_curve`.
+
+    t is the parameter of the curve, N the width, and index l - 1 of an array belongs to h^l. Of
+    each network the mean over t is taken, then of these the mean over networks, with one standard
+    error beside it; ``<field>_samples``, (n_samples, depth), has the values of each network.
+
+    Attributes
+    ----------
+    ensemble : Ensemble
+    width, depth, n_points, n_samples, seed : int
+    start : {"preactivation", "input"}
+    method : {"auto", "gram", "weights"}
+    dtype : {"float64", "float32"}
+    q, q_error : (depth,) array
+        Mean squared pre-activation ``|h|**2 / N``.
+    metric, metric_error : (depth,) array
+        Squared speed ``|dh/dt|**2 / N``.
+    curvature_squared, curvature_squared_error : (depth,) array
+        N kappa**2, where 1 / kappa is the radius of the circle that osculates the curve. In the
+        chaotic phase it lies above its limit of infinite width by a fraction of order depth / N.
+    gauss_metric, gauss_metric_error : (depth,) array
+        Squared speed of the unit tangent, ``kappa**2 |dh/dt|**2``.
+    euclidean_length, euclidean_length_error : (depth,) array
+        Length of the curve over sqrt(N).
+    grassmannian_length, grassmannian_length_error : (depth,) array
+        Length of the curve of unit tangents: the angle through which the curve turns in total.
+    chord_length, chord_length_error : (depth,) array
+        Length of the polygon through the points over sqrt(N).
+    turning_angle, turning_angle_error : (depth,) array
+        Sum of the angles between successive chords of that polygon.
+    ranks : (n_samples, depth) array of int
+        Number of columns of random numbers that made each layer: parts of the points where
+        weights were multiplied, the rank of the curve where its law was used instead.
+    """
+
+    ensemble: Ensemble
+    width: int
+    depth: int
+    n_points: int
+    n_samples: int
+    seed: int
+    start: Start
+    method: Method
+    dtype: Precision
+    q: Array
+    q_error: Array
+    q_samples: Array
+    metric: Array
+    metric_error: Array
+    metric_samples: Array
+    curvature_squared: Array
+    curvature_squared_error: Array
+    curvature_squared_samples: Array
+    gauss_metric: Array
+    gauss_metric_error: Array
+    gauss_metric_samples: Array
+    euclidean_length: Array
+    euclidean_length_error: Array
+    euclidean_length_samples: Array
+    grassmannian_length: Array
+    grassmannian_length_error: Array
+    grassmannian_length_samples: Array
+    chord_length: Array
+    chord_length_error: Array
+    chord_length_samples: Array
+    turning_angle: Array
+    turning_angle_error: Array
+    turning_angle_samples: Array
+    ranks: NDArray[np.int64]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw both lengths (left axis) and the curvature (right axis) with two standard errors.
+
+        The scales are logarithmic; what is infinite is left out, and the turning angle is drawn
+        where the Grassmannian length is infinite.
+        """
+        ax = axes(ax)
+        right = right_axes(ax, CURVATURE_LABEL)
+        layers = np.arange(1, self.depth + 1)
+        bars = []
+        for field, where, line in STYLES:
+            name, label = field, LABELS[field]
+            if name == "grassmannian_length" and np.isinf(self.grassmannian_length).any():
+                name, label = "turning_angle", "turning angle"
+            values, error = getattr(self, name), getattr(self, f"{name}_error")
+            good = np.isfinite(values) & (values > 0.0)
+            x, y, bar = layers[good], values[good], 2.0 * error[good]
+            on = right if where == "right" else ax
+            bars.append(on.errorbar(x, y, bar, fmt=f"{line[:2]}o", label=label))
+        ax.set(ylabel="length", yscale="log")
+        right.set_yscale("log")
+        label_layers(ax, bars)
+        return ax
+
+    def to_xarray(self) -> Dataset:
+        """Return an xarray.Dataset over (sample, layer); needs the extra "xarray"."""
+        arrays = {name: getattr(self, f"{name}_samples") for name in _FIELDS}
+        coords = {"sample": np.arange(self.n_samples), "layer": np.arange(1, self.depth + 1)}
+        return data_set(self.ensemble, arrays, ("sample", "layer"), coords)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{type(self).__name__} of {self.ensemble!r}",
+            f"  {self.n_samples} networks of width {self.width}, depth {self.depth}, "
+            f"{self.n_points} points, start {self.start!r}, method {self.method!r}, "
+            f"{self.dtype}, seed {self.seed}",
+        ]
+        for name in _FIELDS:
+            value, error = getattr(self, name)[-1], getattr(self, f"{name}_error")[-1]
+            lines.append(f"  {name} in the last layer: {value:.6g} +- {error:.1g}")
+        return "\n".join(lines)
+
+
+_Sample = TypeVar("_Sample", bound=CurveSample)
+
+
+class CircleSample(CurveSample):
+    """Geometry of a circle in each layer of simulated networks; made by `simulate_circle`.
+
+    The fields are those of `CurveSample`; the parameter is the angle.
+    """
+
+    @property
+    def n_angles(self) -> int:
+        """Number of points on the circle."""
+        return self.n_points
+
+
+def simulate_circle(
+    ensemble: Ensemble,
+    width: int,
+    depth: int,
+    *,
+    n_angles: int = 500,
+    n_samples: int = 16,
+    seed: int = 0,
+    method: Method = "auto",
+    q: float | None = None,
+    start: Start = "preactivation",
+    dtype: Precision = "float64",
+    n_threads: int | None = None,
+    progress: bool | None = None,
+) -> CircleSample:
+    """Simulate the length, curvature and Gauss map of a circle in each layer of random networks.
+
+    ``h^{l+1} = W phi(h^l) + b`` with its first two derivatives after the angle, new weights and
+    biases in every layer (Poole et al., 2016, the simulations of a circle). All layers have the
+    same width N.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        keep must be 1.
+    width : int
+        Units in a layer, at least 2.
+    depth : int
+        Layers, at least 1; index 0 of the results is the circle itself.
+    n_angles : int
+        Equally spaced points, at least 3. A chaotic network of depth l needs about ``20 sqrt(g /
+        q)`` for the last layer's turning angle to be that of the curve, g being its metric.
+    n_samples : int
+        Independent networks, at least 2.
+    seed : int
+        In [0, 2**64 - 1]. The same seed gives the same bits for any number of threads.
+    method : {"auto", "gram", "weights"}
+        "weights" draws the weights and multiplies by them, a block of angles after another.
+        "gram" draws the pre-activations of all angles from their law given the layer before: exact,
+        and cheaper where the curve spans few dimensions. "auto" takes in each layer what costs
+        less. The law is the same, the networks of one seed are not.
+    q : float, optional
+        Mean squared pre-activation of layer 1, in [0, 1e20]; default q*.
+    start : {"preactivation", "input"}
+        "preactivation": h^1 is a circle of squared radius N q in a random plane. "input": the input
+        is a circle, and h^1 what the first weights and biases make of it; with orthogonal weights
+        that is a circle too, of squared radius N (q - sigma_b**2), moved by the biases. Then q must
+        be at least sigma_b**2.
+    dtype : {"float64", "float32"}
+        Of the products of matrices; sums are taken in float64 anyway.
+    n_threads, progress
+        As in `length_map`.
+
+    Returns
+    -------
+    CircleSample
+        Arrays (depth,), with one standard error beside each. Where phi' jumps (relu, hard_tanh,
+        selu, ...) the image of a circle has corners: curvature_squared, gauss_metric and
+        grassmannian_length are inf from layer 2 on, as in `circle_theory`, and turning_angle
+        measures what they add up to at this width. Where the curve has shrunk to a point the
+        curvature is inf and the Gauss map nan.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range or keep is not 1; if no q is given and q* is 0 or infinite;
+        if the start is "input" and q < sigma_b**2; if the curve overflows, with the layer; if
+        "gram" would need arrays of more than 2**31 numbers.
+    TypeError
+        If an argument is of the wrong kind.
+
+    Notes
+    -----
+    Fluctuations of the metric from unit to unit raise the mean of the curvature, which has the
+    square of the metric below the line: at width N in layer l the chaotic phase shows a curvature
+    above `circle_theory` by a fraction of order l / N. Ratios of means are less biased.
+
+    Examples
+    --------
+    >>> import meanfree as mf
+    >>> network = mf.Ensemble("tanh", 2.0, 0.3)
+    >>> sample = mf.simulate_circle(network, 200, 4, n_angles=100)
+    >>> theory = mf.circle_theory(network, 4)
+    >>> bool(abs(sample.metric[-1] - theory.metric[-1]) < 5 * sample.metric_error[-1])
+    True
+    """
+    e = refuse_dropout(ensemble)
+    width, depth = size("width", width, 2), size("depth", depth)
+    angles = 2.0 * pi * np.arange(size("n_angles", n_angles, 3)) / n_angles
+    choice("start", start, get_args(Start))
+    length = resting_length(e) if q is None else real("q", q, LENGTH)
+    radius = first_radius(e, length, start)
+    x, y = np.cos(angles), np.sin(angles)
+    parts = [np.stack(pair, axis=1) for pair in ((x, y), (-y, x), (-x, -y))]
+    curve = Curve(np.stack(parts), np.full(x.size, 2.0 * pi / x.size), closed=True)
+    if start == "input" and e.weights == "gaussian":
+        begin: _Begin = (0, sqrt(radius), e.sigma_b)
+    else:
+        begin = (width, sqrt(width * radius), e.sigma_b if start == "input" else 0.0)
+    return _simulate(
+        CircleSample, e, width, depth, curve, begin, n_samples, seed, method, start, dtype,
+        n_threads, progress,
+    )  # fmt: skip
+
+
+def simulate_curve(
+    ensemble: Ensemble,
+    width: int,
+    depth: int,
+    points: ArrayLike,
+    *,
+    velocity: ArrayLike | None = None,
+    acceleration: ArrayLike | None = None,
+    parameter: ArrayLike | None = None,
+    closed: bool = True,
+    n_samples: int = 16,
+    seed: int = 0,
+    method: Method = "auto",
+    start: Start = "input",
+    dtype: Precision = "float64",
+    n_threads: int | None = None,
+    progress: bool | None = None,
+) -> CurveSample:
+    """Simulate the length, curvature and Gauss map of any curve in random networks.
+
+    As `simulate_circle`, for a curve given by its points.
+
+    Parameters
+    ----------
+    ensemble, width, depth
+        As in `simulate_circle`.
+    points : array_like, shape (n_points, n_in)
+        At least 3 points in their order along the curve, coordinates in [-1e100, 1e100].
+    velocity, acceleration : array_like, shape (n_points, n_in), optional
+        First and second derivatives of the points after the parameter. What is not given is
+        computed from what is, by the polynomial through 7 neighbours: right to about the sixth
+        power of the distance in units of the curve's details.
+    parameter : array_like, optional
+        Increasing values of the parameter, (n_points,); for a closed curve (n_points + 1,), the
+        last one being where the first point is reached again. Default: equal steps from 0, to 2 pi
+        for a closed curve and to 1 for an open one. Averages and lengths are integrals over the
+        parameter by the trapezoidal rule.
+    closed : bool
+        Whether the last point is joined to the first, smoothly.
+    n_samples, seed, method, dtype, n_threads, progress
+        As in `simulate_circle`.
+    start : {"input", "preactivation"}
+        "input": the points are inputs, h^1 = W^1 x + b^1 with a fan-in of n_in. "preactivation":
+        h^1 is the curve itself, turned at random into the N dimensions of layer 1; then n_in must
+        not exceed the width.
+
+    Returns
+    -------
+    CurveSample
+        As `simulate_circle`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `simulate_circle`, or if the shapes of the arrays do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfree as mf
+    >>> from meanfree.manifold import simulate_curve
+    >>> t = np.linspace(-1.0, 1.0, 101)
+    >>> network = mf.Ensemble("tanh", 2.0, 0.3)
+    >>> segment = np.stack([t, 0.0 * t, 1.0 + 0.0 * t], axis=1)
+    >>> sample = simulate_curve(network, 100, 5, segment, closed=False)
+    >>> print(sample.turning_angle[0] < 1e-6, sample.turning_angle[-1] > 0.5)
+    True True
+    """
+    e = refuse_dropout(ensemble)
+    width, depth = size("width", width, 2), size("depth", depth)
+    curve = as_curve(points, velocity, acceleration, parameter, closed)
+    begin = _begin(e, width, curve.parts.shape[2], start)
+    return _simulate(
+        CurveSample, e, width, depth, curve, begin, n_samples, seed, method, start, dtype,
+        n_threads, progress,
+    )  # fmt: skip
+
+
+def propagate_curve(
+    ensemble: Ensemble,
+    points: ArrayLike,
+    depth: int,
+    *,
+    width: int | None = None,
+    seed: int = 0,
+    start: Start = "input",
+    method: Method = "weights",
+    dtype: Precision = "float64",
+) -> Array:
+    """Return the images of points in each layer of one random network.
+
+    It is the first of the networks of `simulate_curve`, where seed, start, method and dtype are
+    the same.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        keep must be 1.
+    points : array_like, shape (n_points, n_in)
+        At least 1 point, coordinates in [-1e100, 1e100].
+    depth : int
+        Layers, at least 1.
+    width : int, optional
+        Units in a layer, at least 2; default: n_in.
+    seed, start, dtype
+        As in `simulate_curve`.
+    method : {"weights", "gram", "auto"}
+        With "weights" the network depends on the seed only: other points, or more of them, pass
+        through the same one. The other methods draw the pre-activations of these points from their
+        law, which is faster for fewer points than units.
+
+    Returns
+    -------
+    (depth, n_points, width) array
+        h^1, ..., h^depth.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range, keep is not 1, the points overflow (with the layer), or the
+        result would have more than 2**31 numbers.
+    TypeError
+        If an argument is of the wrong kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfree as mf
+    >>> from meanfree.manifold import propagate_curve
+    >>> angle = np.linspace(0.0, 2.0 * np.pi, 50, endpoint=False)
+    >>> circle = 10.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    >>> propagate_curve(mf.Ensemble("tanh", 2.0), circle, 5, width=100).shape
+    (5, 50, 100)
+    """
+    e = refuse_dropout(ensemble)
+    where = as_points(points, 1)
+    depth = size("depth", depth)
+    n_points, n_in = where.shape
+    width = size("width", n_in if width is None else width, 2)
+    frame, scale, bias = _begin(e, width, n_in, start)
+    key, number = check_seed(seed), _number(method)
+    single = choice("dtype", dtype, get_args(Precision)) == "float32"
+    if depth * n_points * width > _LARGEST:
+        msg = (
+            f"depth must be such that depth * n_points * width <= 2**31, got {depth} with "
+            f"{n_points} points and width {width}"
+        )
+        raise ValueError(msg)
+    result = _core.propagate_curve(
+        e.activation.core, e.sigma_w, e.sigma_b, int(e.weights == "orthogonal"), width, depth,
+        where, frame, scale, bias, np.ones(n_points), False, 0, key, number, single,
+    )  # fmt: skip
+    images: Array = result[:, 0]
+    return images
+
+
+_Begin = tuple[int, float, float]
+"""Dimension of the frame or 0, scale, standard deviation of the biases of layer 1."""
+
+
+def _begin(e: Ensemble, width: int, n_in: int, start: str) -> _Begin:
+    if choice("start", start, get_args(Start)) == "preactivation":
+        if n_in > width:
+            msg = (
+                f"points must have at most as many columns as the width {width} where they are "
+                f"pre-activations, got {n_in}"
+            )
+            raise ValueError(msg)
+        return width, 1.0, 0.0
+    if e.weights == "orthogonal":
+        return max(width, n_in), e.sigma_w * sqrt(max(1.0, width / n_in)), e.sigma_b
+    return 0, e.sigma_w / sqrt(n_in), e.sigma_b
+
+
+def _number(method: str) -> int:
+    return get_args(Method).index(choice("method", method, get_args(Method)))
+
+
+def _simulate(
+    kind: type[_Sample],
+    e: Ensemble,
+    width: int,
+    depth: int,
+    curve: Curve,
+    begin: _Begin,
+    n_samples: int,
+    seed: int,
+    method: str,
+    start: str,
+    dtype: str,
+    n_threads: int | None,
+    progress: bool | None,
+) -> _Sample:
+    n_samples, key = size("n_samples", n_samples, 2), check_seed(seed)
+    number = _number(method)
+    single = choice("dtype", dtype, get_args(Precision)) == "float32"
+    threads = cores(n_threads)
+    n_points = curve.weight.size
+    if method == "gram" and 3 * n_points * width > _LARGEST:
+        msg = (
+            f"width must be such that 3 * width * (number of points) <= 2**31 with method 'gram', "
+            f"got {width} with {n_points} points"
+        )
+        raise ValueError(msg)
+
+    def run(n_layers: int, n_parts: int, report: Any) -> Array:
+        start_of_parts = curve.parts[:n_parts].reshape(n_parts * n_points, -1)
+        return _core.simulate_curve(
+            e.activation.core, e.sigma_w, e.sigma_b, int(e.weights == "orthogonal"), width,
+            n_layers, start_of_parts, *begin, curve.weight, curve.closed, n_samples, key, number,
+            single, threads, report,
+        )  # fmt: skip
+
+    jumps = _slope_jumps(e)
+    with progress_bar(progress, "networks", n_samples) as report:
+        fields = run(depth, 2 if jumps else 3, report)
+    curvatures = [_FIELDS.index(name) for name in _FIELDS if name.startswith(("curv", "g"))]
+    if jumps:  # corners, but in the curve itself
+        fields[curvatures] = np.inf
+        fields[curvatures, :, :1] = run(1, 3, None)[curvatures]
+    result: dict[str, Any] = {}
+    for name, samples in zip(_FIELDS, fields[:-1], strict=True):
+        mean, error = mean_with_error(samples)
+        result |= {name: mean, f"{name}_error": error, f"{name}_samples": samples}
+    return kind(
+        ensemble=e,
+        width=width,
+        depth=depth,
+        n_points=n_points,
+        n_samples=n_samples,
+        seed=key,
+        start=cast("Start", start),
+        method=cast("Method", method),
+        dtype=cast("Precision", dtype),
+        ranks=fields[-1].astype(np.int64),
+        **result,
+    )
+
+
+def _slope_jumps(e: Ensemble) -> bool:
+    """Tell whether phi' jumps somewhere, that is whether E phi''**2 is infinite."""
+    moments = _core.gaussian_moments(e.activation.core, np.ones(1), 1, None)
+    return bool(np.isinf(moments[4, 0]))
