@@ -62,6 +62,9 @@ class CircleGeometry:
         Length of the curve of unit tangents: the angle through which the curve turns in total.
     log_metric, log_gauss_metric : (depth,) array
         Natural logarithms, finite where the plain ones overflow to inf or underflow to 0.
+    corner_angle : (depth,) array
+        Where phi' jumps: sum of the angles of all corners of the curve, over sqrt(N). 0 for smooth
+        phi, inf where phi itself jumps.
     """
 
     ensemble: Ensemble
@@ -75,6 +78,7 @@ class CircleGeometry:
     grassmannian_length: Array
     log_metric: Array
     log_gauss_metric: Array
+    corner_angle: Array
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw both lengths (left axis) and the curvature (right axis), on logarithmic scales.
@@ -97,7 +101,7 @@ class CircleGeometry:
 
     def to_xarray(self) -> Dataset:
         """Return an xarray.Dataset with the dimension "layer"; needs the extra "xarray"."""
-        names = ("q", *FIELDS, "log_metric", "log_gauss_metric")
+        names = ("q", *FIELDS, "log_metric", "log_gauss_metric", "corner_angle")
         arrays = {name: getattr(self, name) for name in names}
         return data_set(self.ensemble, arrays, ("layer",), {"layer": np.arange(1, self.depth + 1)})
 
@@ -168,8 +172,9 @@ def circle_theory(
     -------
     CircleGeometry
         Arrays (depth,). Where phi' jumps (relu, hard_tanh, selu, ...) the image of a circle has
-        corners: curvature_squared, gauss_metric and grassmannian_length are inf from layer 2 on,
-        and the total turning angle of a network of width N grows with N, see `turning_angle`.
+        corners: curvature_squared, gauss_metric and grassmannian_length are inf from layer 2 on.
+        The curve of a network of width N turns by about ``corner_angle * sqrt(N)`` then, which
+        `turning_angle` measures.
         Values beyond the range of a float are inf or 0, without a warning; so is the curvature
         where the curve has shrunk to a point (sigma_w = 0 included). The Gauss map of a constant
         phi is undefined, and nan.
@@ -201,7 +206,8 @@ def circle_theory(
     before, back = np.unique(np.minimum(lengths[:-1], LENGTH.high), return_inverse=True)
     with progress_bar(progress, "circle", before.size) as report:
         moments = _core.gaussian_moments(e.activation.core, before, threads, report)[:, back]
-    return _geometry(e, start, lengths, radius, moments[3], moments[4])
+    corners = _corners(e, lengths, radius, moments[3], moments[4])
+    return _geometry(e, start, lengths, radius, moments[3], moments[4], corners)
 
 
 def circle_autocorrelation(
@@ -298,7 +304,13 @@ def _start(
 
 
 def _geometry(
-    e: Ensemble, start: Start, q: Array, radius: float, slope: Array, curvature: Array
+    e: Ensemble,
+    start: Start,
+    q: Array,
+    radius: float,
+    slope: Array,
+    curvature: Array,
+    corners: Array,
 ) -> CircleGeometry:
     """Iterate the speeds, which overflow later than their squares, and the curvature.
 
@@ -331,4 +343,37 @@ def _geometry(
             grassmannian_length=2.0 * pi * t,
             log_metric=log_metric,
             log_gauss_metric=np.where(hidden, log_metric + np.log(kappa), 2.0 * np.log(t)),
+            corner_angle=corners,
         )
+
+
+def _corners(e: Ensemble, q: Array, radius: float, slope: Array, curvature: Array) -> Array:
+    """Return the sum of the angles of the corners over sqrt(N) in each layer.
+
+    A unit crosses the kink k, where phi' jumps by d, ``2 sqrt(g / q) exp(-k**2 / 2 q)`` times on
+    the way around (Rice's formula), at the mean speed ``sqrt(pi g / 2)``. Then the tangent jumps by
+    d times that speed times a column of weights, against a length ``sqrt(N g chi_1)`` of the
+    tangent. Small angles between independent directions stay what they are in later layers.
+    """
+    angle = np.zeros(q.size)
+    phi = e.activation
+    if not np.isinf(curvature).any():
+        return angle
+    kinks = np.array(phi.kinks)
+    step = 1e-7 * np.maximum(1.0, np.abs(kinks))
+    ahead = 2.0 * phi.derivative(kinks + step) - phi.derivative(kinks + 2.0 * step)
+    behind = 2.0 * phi.derivative(kinks - step) - phi.derivative(kinks - 2.0 * step)
+    jumps = np.abs(ahead - behind)
+    rate = sqrt(radius / q[0]) if q[0] > 0.0 else 0.0  # sqrt(g / q)
+    for i, first in enumerate(slope):
+        if np.isinf(first):
+            angle[i + 1 :] = inf
+            break
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            heights = np.where(kinks == 0.0, 1.0, np.exp(-0.5 * kinks**2 / q[i]))
+            new = sqrt(2.0 * pi) * rate * float(jumps @ heights)
+            angle[i + 1] = angle[i] + (new / sqrt(first) if new > 0.0 else 0.0)
+            grown = rate * sqrt(q[i] / q[i + 1]) * e.sigma_w * sqrt(first)
+        # beyond the range of a float lengths and speeds grow alike
+        rate = grown if 0.0 < q[i + 1] < inf and q[i] < inf else rate
+    return angle
