@@ -13,9 +13,15 @@ from hypothesis.extra import numpy as hnp
 
 import meanfree as mf
 from meanfree.activations import NAMES
+from meanfree.manifold import fourier_regression, sawtooth
 
 NETWORK = mf.Ensemble("tanh", 1.5, 0.3)
 SPECTRUM = mf.universal_spectrum("smooth", 0.5)
+
+
+def regression(**arguments):
+    return fourier_regression(NETWORK, **{"width": 2, "depth": 1, "n_angles": 9} | arguments)
+
 
 # name -> (call with the argument, a value that fits), for every number in the public functions
 ARGUMENTS = {
@@ -53,6 +59,9 @@ ARGUMENTS = {
         lambda v: mf.tune_critical("tanh", 2, relative_variance=v),
         0.5,
     ),
+    "radius": (lambda v: regression(radius=v), 0.5),
+    "rcond": (lambda v: regression(rcond=v), 0.5),
+    "arc": (lambda v: regression(arc=v), 0.5),
     "strength": (lambda v: mf.residual_spectrum(v).mean, 0.5),
     "p": (SPECTRUM.quantile, 0.5),
 }
@@ -65,6 +74,10 @@ COUNTS = {
     "depth of jacobian_spectrum": lambda v: mf.jacobian_spectrum(NETWORK, v),
     "depth of tune_critical": lambda v: mf.tune_critical("tanh", v),
     "k": SPECTRUM.moment,
+    "width of fourier_regression": lambda v: regression(width=v),
+    "depth of fourier_regression": lambda v: regression(depth=v),
+    "n_outputs": lambda v: regression(n_outputs=v),
+    "depth of sawtooth": sawtooth,
     "seed": lambda v: mf.simulate_propagation(NETWORK, 5, 2, seed=v),
     "n_threads": lambda v: mf.length_map(NETWORK, 1.0, n_threads=v),
     "n_threads of phase_diagram": lambda v: mf.phase_diagram("erf", 1.0, 0.3, n_threads=v),
@@ -79,6 +92,9 @@ SCALAR_ONLY = {"sigma_w", "sigma_b", "keep", "alpha", "keep of phase_diagram"} |
     "relative_variance",
     "relative_variance of tune_critical",
     "strength",
+    "radius",
+    "rcond",
+    "arc",
 }
 NOT_NUMBERS = [
     "0.5",

@@ -107,7 +107,7 @@ def test_a_network_of_hard_tanh_becomes_one_of_relu():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("11", 3, 7)])
+@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("9", 5, 20), ("11", 3, 7)])
 def test_chapters_on_expressive_power_agree(number, n_figures, n_comparisons):
     report = run_small(number)
     assert len(report.figures) == n_figures
