@@ -196,3 +196,40 @@ def test_narrow_smooth_limits_are_semicircles(s):
     np.testing.assert_allclose(spectrum.log_density(y), semicircle, rtol=6 * sqrt(s) + 1e-12)
     p = np.array([0.01, 0.3, 0.5, 0.99])
     np.testing.assert_allclose(spectrum.log_cdf(spectrum.log_quantile(p)), p, atol=1e-13)
+
+
+@pytest.mark.parametrize("q", [1e-8, 1e-6, 1e-3, 0.3])
+def test_small_variances_keep_their_digits(q):
+    with mpmath.workdps(40):
+
+        def moment(k):
+            def integrand(z):
+                slope = mpmath.sech(mpmath.sqrt(mpmath.mpf(q)) * z) ** 2
+                return slope ** (2 * k) * mpmath.npdf(z)
+
+            return 2 * mpmath.quad(integrand, [0, 1, 2, 4, 7, 10, 14])
+
+        exact = float(moment(2) / moment(1) ** 2 - 1)
+    tanh = mf.Ensemble("tanh", 1.0, weights="orthogonal")
+    spectrum = mf.jacobian_spectrum(tanh, 3, q=[q] * 3)
+    assert spectrum.relative_variance == pytest.approx(3 * exact, rel=1e-12)
+    # the moments of the series agree where they do not cancel
+    if q > 0.1:
+        series = np.exp(spectrum.log_moment(2) - 2 * spectrum.log_moment(1)) - 1
+        assert spectrum.relative_variance == pytest.approx(series, rel=1e-12)
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("name", ["tanh", "relu", "leaky_relu", "hard_tanh", "elu"])
+def test_relative_variances_of_layers_add_up_for_any_widths(name, weights):
+    ensemble = mf.Ensemble(name, 1.1, 0.1, weights=weights)
+    spectrum = mf.rectangular_spectrum(ensemble, [3, 1, 2, 2, 4], q=[0.3, 0.5, 0.7, 0.3])
+    series = np.exp(spectrum.log_moment(2) - 2 * spectrum.log_moment(1)) - 1
+    assert spectrum.relative_variance == pytest.approx(series, rel=1e-12)
+
+
+def test_limits_have_the_relative_variance_asked_for():
+    for s in (1e-30, 1e-9, 0.3, 50.0):
+        assert mf.universal_spectrum("smooth", s).relative_variance == s
+        if s > 1e-13:  # else one atom
+            assert mf.universal_spectrum("bernoulli", s).relative_variance == s

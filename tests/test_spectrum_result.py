@@ -170,6 +170,7 @@ def test_results_are_frozen_and_can_be_copied():
         assert copy.log_edges == spectrum.log_edges
         assert copy.cdf([0.5, 1.0]).tolist() == spectrum.cdf([0.5, 1.0]).tolist()
         assert copy.moment(3) == spectrum.moment(3)
+        assert copy.relative_variance == spectrum.relative_variance
 
 
 def test_repr_names_edges_atoms_and_moments():

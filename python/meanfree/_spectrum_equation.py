@@ -49,6 +49,8 @@ class Layers:
     widths: Sequence[int]
     log_gain: float
     orthogonal: bool
+    phi: Activation
+    lengths: list[float]  # q of each law
 
     @property
     def depth(self) -> int:
@@ -58,19 +60,21 @@ class Layers:
 
 def laws_of(
     phi: Activation, q: Sequence[float], report: Callable[[int], None] | None
-) -> tuple[list[Law], list[int]]:
-    """Return the different laws of phi'(sqrt(q_l) z)**2 and the index of each layer's law."""
+) -> tuple[list[Law], list[int], list[float]]:
+    """Return the different laws of phi'(sqrt(q_l) z)**2, the index of each layer's, q of each."""
     laws: list[Law] = []
+    starts: list[float] = []
     index = [0] * len(q)
     start = -1.0
     for layer in sorted(range(len(q)), key=q.__getitem__):
         if not laws or q[layer] > start * (1.0 + _SAME):
             start = q[layer]
+            starts.append(start)
             laws.append(_core.slope_law(phi.core, start))
             if report is not None:
                 report(len(laws))
         index[layer] = len(laws) - 1
-    return laws, index
+    return laws, index, starts
 
 
 def depends_on_length(phi: Activation) -> bool:

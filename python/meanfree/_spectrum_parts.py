@@ -1,8 +1,11 @@
-"""Parts of a spectrum: its atoms, and how it was checked."""
+"""Parts of a spectrum: its atoms, how it was checked, and numbers given by logarithms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, inf, isinf, log
+
+LN_10 = log(10.0)
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,18 @@ class SpectrumDiagnostics:
     imaginary_part: float
     newton_steps: float
     effective_edges: tuple[bool, bool]
+
+
+def exponential(logarithm: float) -> float:
+    """Return exp(logarithm); inf or 0 beyond doubles."""
+    try:
+        return exp(logarithm)
+    except OverflowError:
+        return inf
+
+
+def text_of(logarithm: float) -> str:
+    """Write a number given by its logarithm, also one beyond doubles."""
+    if abs(logarithm) < 600.0 or isinf(logarithm):
+        return f"{exponential(logarithm):.6g}"
+    return f"10**{logarithm / LN_10:.6g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, isfinite
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,17 +13,19 @@ from meanfree import _core
 from meanfree._axes import axes
 from meanfree._check import Range, cores, integer, real_array, shaped
 from meanfree._progress import progress_bar
-from meanfree._spectrum_parts import Atom, SpectrumDiagnostics
+from meanfree._spectrum_parts import LN_10, Atom, SpectrumDiagnostics, exponential, text_of
+from meanfree._spectrum_spread import relative_variance_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
+    from meanfree._spectrum_equation import Layers
+
     Array: TypeAlias = NDArray[np.float64]
     Law: TypeAlias = tuple[Array, ...]
     Equation: TypeAlias = tuple[list[Law], Array, Array, Array]
 
-_LN_10 = float(np.log(10.0))
 _SNAP = 64.0 * np.finfo(np.float64).eps  # of log lambda to that of an atom or edge
 _LARGEST_MOMENT = 20  # beyond, the power series lose digits
 
@@ -67,6 +69,7 @@ class JacobianSpectrum:
     diagnostics: SpectrumDiagnostics
     _equation: Equation | None
     _table: tuple[Array, ...]
+    _layers: Layers | None
 
     # --- numbers ---------------------------------------------------------------------------------
 
@@ -106,10 +109,12 @@ class JacobianSpectrum:
     @cached_property
     def relative_variance(self) -> float:
         """Variance of lambda divided by the square of the mean; nan if all lambda are 0."""
-        if self._equation is not None:
-            return float(self._moments[1][1]) - 1.0
         if np.isneginf(self.log_mean):
             return np.nan
+        if self._layers is not None:
+            return relative_variance_of(self._layers)
+        if self._equation is not None:  # a limit
+            return float(self._equation[3][1:].sum())
         mass = np.array([atom.mass for atom in self.atoms])
         ratio = np.exp([atom.log_location - self.log_mean for atom in self.atoms])
         return float(mass @ (ratio - 1.0) ** 2) if len(mass) > 1 else 0.0
@@ -277,7 +282,7 @@ class JacobianSpectrum:
         From the quantile 0.001 of the nonzero eigenvalues to the largest one.
         """
         ax = axes(ax)
-        scale = 1.0 / _LN_10
+        scale = 1.0 / LN_10
         if self.log_bulks.size:
             at_zero = self.atoms[0].mass if self.atoms and self.atoms[0].location == 0.0 else 0.0
             low = float(self.log_quantile(at_zero + 1e-3 * (1.0 - at_zero)))
@@ -371,14 +376,18 @@ class JacobianSpectrum:
             log_moments = np.logaddexp.reduce(logs, axis=0)
             return np.array([log_moments, np.exp(log_moments - power * log_moments[0])])
 
+    def __getstate__(self) -> dict[str, Any]:
+        # without the activation: a user's function may be one that cannot be copied
+        return self.__dict__ | {"relative_variance": self.relative_variance, "_layers": None}
+
     def __repr__(self) -> str:
         low, high = self.log_edges
         lines = [f"JacobianSpectrum of {self.label}"]
         if self.log_bulks.size:
-            lines.append(f"  bulk from {_text(low)} to {_text(high)}")
-        lines += [f"  atom of mass {a.mass:.6g} at {_text(a.log_location)}" for a in self.atoms]
+            lines.append(f"  bulk from {text_of(low)} to {text_of(high)}")
+        lines += [f"  atom of mass {a.mass:.6g} at {text_of(a.log_location)}" for a in self.atoms]
         lines.append(
-            f"  mean {_text(self.log_mean)}, relative variance {self.relative_variance:.6g}"
+            f"  mean {text_of(self.log_mean)}, relative variance {self.relative_variance:.6g}"
         )
         return "\n".join(lines)
 
@@ -387,18 +396,3 @@ def _log(values: Array) -> Array:
     with np.errstate(divide="ignore"):
         logarithms: Array = np.log(values.reshape(-1))
     return logarithms
-
-
-def exponential(logarithm: float) -> float:
-    """Return exp(logarithm); inf or 0 beyond doubles."""
-    try:
-        return exp(logarithm)
-    except OverflowError:
-        return np.inf
-
-
-def _text(logarithm: float) -> str:
-    """Write a number given by its logarithm, also one beyond doubles."""
-    if abs(logarithm) < 600.0 or np.isinf(logarithm):
-        return f"{exponential(logarithm):.6g}"
-    return f"10**{logarithm / _LN_10:.6g}"

@@ -12,8 +12,8 @@ from meanfree._fixed_point import STATUSES
 from meanfree._progress import progress_bar
 from meanfree._propagate import propagate
 from meanfree._spectrum_equation import Layers, atoms_of, depends_on_length, equation_of, laws_of
-from meanfree._spectrum_parts import Atom, SpectrumDiagnostics
-from meanfree._spectrum_result import JacobianSpectrum, exponential
+from meanfree._spectrum_parts import Atom, SpectrumDiagnostics, exponential
+from meanfree._spectrum_result import JacobianSpectrum
 from meanfree.ensemble import Ensemble, as_ensemble
 
 if TYPE_CHECKING:
@@ -234,10 +234,11 @@ def _product(
         lengths = _lengths(e, len(widths) - 1, q, report)
         if e.sigma_w == 0.0:
             return _pure_atoms(label, np.array([[-np.inf], [1.0]]))
-        laws, index = laws_of(e.activation, lengths, report)
+        laws, index, starts = laws_of(e.activation, lengths, report)
         gain = 2.0 * float(np.log(e.sigma_w))
-        layers = Layers(laws, index, widths, gain, e.weights == "orthogonal")
-        return _solved(label, atoms_of(layers), lambda: equation_of(layers), report)
+        turned = e.weights == "orthogonal"
+        layers = Layers(laws, index, widths, gain, turned, e.activation, starts)
+        return _solved(label, atoms_of(layers), lambda: equation_of(layers), report, layers)
 
 
 def _limit(
@@ -251,9 +252,11 @@ def _limit(
     return _solved(label, atoms, lambda: ([], np.zeros((0, 2)), terms, constants), None)
 
 
-def _solved(label: str, atoms: Array, make: Any, report: Report) -> JacobianSpectrum:
+def _solved(
+    label: str, atoms: Array, make: Any, report: Report, layers: Layers | None = None
+) -> JacobianSpectrum:
     if atoms[1].sum() > _ALL_MASS:
-        return _pure_atoms(label, atoms)
+        return _pure_atoms(label, atoms, layers)
     equation: Equation = make()
     branch = _core.spectral_branch(equation, atoms, report)
     low, high = (bool(flag) for flag in branch["effective"])
@@ -270,10 +273,11 @@ def _solved(label: str, atoms: Array, make: Any, report: Report) -> JacobianSpec
         ),
         _equation=equation,
         _table=branch["table"],
+        _layers=layers,
     )
 
 
-def _pure_atoms(label: str, atoms: Array) -> JacobianSpectrum:
+def _pure_atoms(label: str, atoms: Array, layers: Layers | None = None) -> JacobianSpectrum:
     return JacobianSpectrum(
         label=label,
         atoms=_named(atoms),
@@ -281,6 +285,7 @@ def _pure_atoms(label: str, atoms: Array) -> JacobianSpectrum:
         diagnostics=SpectrumDiagnostics(float(atoms[1].sum()), 0.0, np.inf, 0.0, (False, False)),
         _equation=None,
         _table=(),
+        _layers=layers,
     )
 
 

@@ -10,6 +10,7 @@ from meanfree import _core
 from meanfree._check import Range, real, size
 from meanfree._critical import critical, line_at_length
 from meanfree._progress import progress_bar
+from meanfree._spectrum_spread import slope_spread
 from meanfree.activations import Activation, ActivationLike, as_activation
 from meanfree.ensemble import Ensemble
 
@@ -133,19 +134,4 @@ def _solve(phi: Activation, wanted: float, low: float, high: float) -> float:
 
 def _spread(phi: Activation, q: float) -> float:
     """Return var(t) / (E t)**2 of t = phi'(sqrt(q) z)**2."""
-    law = _core.slope_law(phi.core, q)
-    places, masses = law[0]
-    if (
-        masses.sum() > 1.0 - 1e-13 and places.max() > 0.0
-    ):  # atoms only: by pairs, free of cancellation
-        gaps = np.square(np.subtract.outer(places, places))
-        return float(0.5 * masses @ gaps @ masses / (masses @ places) ** 2)
-    first, second = _core.slope_law_moments(law, 2)
-    spread = float(second / first**2 - 1.0) if first > 0.0 else np.inf
-    if spread < 1e-3 and not phi.kinks:  # all but constant, so smooth at this step
-        step = 0.25
-        z = step * np.arange(-36, 37)
-        w = step * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
-        t = np.square(phi.derivative(np.sqrt(q) * z))
-        spread = float(w @ np.square(t - w @ t) / (w @ t) ** 2)
-    return spread
+    return slope_spread(phi, q, _core.slope_law(phi.core, q))
