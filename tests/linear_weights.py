@@ -1,0 +1,38 @@
+"""Deep linear networks as they are: the weights themselves, integrated."""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+
+def flow(outputs, a0, depth, t):
+    """Integrate the weights themselves from an aligned start; return the layers at each t."""
+    n, p = outputs.shape
+    k = min(n, p)
+    u, _, vt = np.linalg.svd(outputs, full_matrices=False)
+    small = a0 ** (1.0 / depth)
+    turns = [np.linalg.qr(np.random.default_rng(i).standard_normal((k, k)))[0] for i in range(9)]
+    ends = [vt, *[turn.T for turn in turns[: depth - 1]]]
+    starts = [*turns[: depth - 1], u]
+    weights = [small * a @ b for a, b in zip(starts, ends, strict=True)]
+    cuts = np.cumsum([0, *[w.size for w in weights]])
+
+    def unpack(x):
+        parts = [x[i:j] for i, j in pairwise(cuts)]
+        return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
+
+    def slope(_, x):
+        w = unpack(x)
+        before, after = [np.eye(p)], [np.eye(n)]
+        for layer in w:
+            before.append(layer @ before[-1])
+        for layer in reversed(w):
+            after.append(after[-1] @ layer)
+        error = outputs - before[-1]
+        sweeps = zip(after[-2::-1], before[:-1], strict=True)
+        return np.concatenate([(a.T @ error @ b.T).ravel() for a, b in sweeps])
+
+    start = np.concatenate([w.ravel() for w in weights])
+    found = solve_ivp(slope, (0.0, t[-1]), start, "DOP853", t, rtol=1e-12, atol=1e-13)
+    return [unpack(x) for x in found.y.T]
