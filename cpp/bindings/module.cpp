@@ -8,6 +8,7 @@ namespace meanfree {
 
 void bind_activation(py::module_& m);
 void bind_averages(py::module_& m);
+void bind_boundary(py::module_& m);
 void bind_curve(py::module_& m);
 void bind_fixed_point(py::module_& m);
 void bind_jacobian(py::module_& m);
@@ -39,6 +40,7 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   m.def("build_info", &build_info);
   bind_activation(m);
   bind_averages(m);
+  bind_boundary(m);
   bind_curve(m);
   bind_fixed_point(m);
   bind_jacobian(m);

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ConvergenceError",
+    "boundary_network",
     "build_info",
     "correlation",
     "covariance",
@@ -14,10 +15,13 @@ __all__ = [
     "fixed_points",
     "gaussian_moments",
     "length_roots",
+    "level_set",
+    "level_set_hessians",
     "log_singular_values",
     "normals",
     "philox",
     "propagate_curve",
+    "simulate_boundaries",
     "simulate_curve",
     "simulate_jacobian",
     "simulate_propagation",
@@ -186,6 +190,53 @@ def propagate_curve(
     single: bool,
 ) -> _Array: ...
 def log_singular_values(factors: list[_Array], progress: _Progress) -> _Array: ...
+
+# points, levels, residuals, gradient norms, principal curvatures; level nan: halfway between the
+# values at two inputs
+def simulate_boundaries(
+    phi: _Phi,
+    sigma_w: float,
+    sigma_b: float,
+    weights: int,
+    width: int,
+    depth: int,
+    q: float,
+    level: float,
+    n_inputs: int,
+    n_points: int,
+    seed: int,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[_Array, _Array, _Array, _Array, _Array]: ...
+def boundary_network(
+    sigma_w: float,
+    sigma_b: float,
+    weights: int,
+    width: int,
+    depth: int,
+    seed: int,
+    sample: int,
+) -> tuple[list[_Array], list[_Array], _Array]: ...
+
+# value, its rounding error, point, gradient norms, principal curvatures of each layer
+def level_set(
+    phi: _Phi,
+    weights: list[_Array],
+    biases: list[_Array],
+    readout: _Array,
+    point: _Array,
+    level: float,
+    refine: bool,
+) -> tuple[float, float, _Array, _Array, list[_Array]]: ...
+def level_set_hessians(
+    phi: _Phi,
+    weights: list[_Array],
+    biases: list[_Array],
+    readout: _Array,
+    point: _Array,
+    first: int,
+    last: int,
+) -> tuple[float, list[_Array], list[_Array]]: ...
 def slope_law(phi: _Phi, q: float) -> _Law: ...
 def slope_law_moments(law: _Law, k_max: int) -> _Array: ...
 

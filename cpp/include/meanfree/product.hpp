@@ -76,6 +76,12 @@ class ProductOf {
     run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, Scalar{1}, c, pause);
   }
 
+  /// c = a b^T.
+  void multiply_by_transposed(const ConstView& a, const ConstView& b, View c, Pause& pause) {
+    c.setZero();
+    run<Eigen::ColMajor, Eigen::RowMajor>(a.rows(), a.cols(), a, b, Scalar{1}, c, pause);
+  }
+
   /// c -= a b.
   void subtract(const ConstView& a, const ConstView& b, View c, Pause& pause) {
     run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, Scalar{-1}, c, pause);
@@ -114,19 +120,21 @@ class ProductOf {
     std::vector<Line> a_, b_;
   };
 
-  template <int order>
+  /// Of the factors as they are stored: RowMajor stands for the transpose.
+  template <int order, int order_b = Eigen::ColMajor>
   void run(Index rows, Index inner, const ConstView& a, const ConstView& b, Scalar sign, View& c,
            Pause& pause) {
     if (rows == 0 || inner == 0) return;
     constexpr double flops = 8e8;
     const double each = 2.0 * static_cast<double>(rows) * static_cast<double>(inner);
     const Index step = std::max<Index>(16, static_cast<Index>(flops / each) / 16 * 16);
-    for (Index j = 0; j < b.cols(); j += step) {
-      const Index columns = std::min(step, b.cols() - j);
+    const Index stride = order_b == Eigen::ColMajor ? b.outerStride() : 1;
+    for (Index j = 0; j < c.cols(); j += step) {
+      const Index columns = std::min(step, c.cols() - j);
       blocking_.fit(rows, columns, inner);
       Eigen::internal::general_matrix_matrix_product<
-          Index, Scalar, order, false, Scalar, Eigen::ColMajor, false, Eigen::ColMajor,
-          1>::run(rows, columns, inner, a.data(), a.outerStride(), b.data() + j * b.outerStride(),
+          Index, Scalar, order, false, Scalar, order_b, false, Eigen::ColMajor,
+          1>::run(rows, columns, inner, a.data(), a.outerStride(), b.data() + j * stride,
                   b.outerStride(), c.data() + j * c.outerStride(), 1, c.outerStride(), sign,
                   blocking_, nullptr);
       pause.check();

@@ -1,11 +1,13 @@
-// Eigenvalues of a positive semi-definite matrix, right to its norm times 1e-15: tridiagonal form
-// by Householder reflectors, L D L^T of it as a bidiagonal matrix, and qd steps with shifts.
+// Eigenvalues of a symmetric matrix, right to its norm times 1e-15: tridiagonal form by Householder
+// reflectors, and then, if it is positive semi-definite, L D L^T of it as a bidiagonal matrix and
+// qd steps with shifts; otherwise QL steps with shifts, without square roots (Reinsch 1973).
 #pragma once
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <vector>
 
 #include "meanfree/fused.hpp"
@@ -16,17 +18,59 @@
 namespace meanfree {
 namespace detail {
 
+/// Eigenvalues, in any order, of the matrix with the diagonal d and the squares e of what is beside
+/// it, e[n - 1] = 0; e is overwritten.
+inline void tridiagonal_eigenvalues(Index n, double* d, double* e, Pause& pause) {
+  constexpr double tiny = 0x1p-53 * 0x1p-53;
+  const auto negligible = [&](Index i) {
+    const double sum = std::fabs(d[i]) + std::fabs(d[i + 1]);
+    return e[i] <= tiny * sum * sum;
+  };
+  for (Index first = 0; first < n; ++first) {
+    for (int steps = 0;; ++steps) {
+      Index last = first;
+      while (last + 1 < n && !negligible(last)) ++last;
+      if (last == first) break;
+      if (steps == 60) throw std::runtime_error("the QL iteration did not converge");
+      // Wilkinson's shift, the eigenvalue of the first two rows that is nearer to d_1
+      const double root = std::sqrt(e[first]), half = (d[first + 1] - d[first]) / (2.0 * root);
+      const double shift = d[first] - root / (half + std::copysign(std::hypot(half, 1.0), half));
+      double c = 1.0, s = 0.0, gamma = d[last] - shift, p = gamma * gamma;
+      for (Index i = last - 1; i >= first; --i) {
+        const double square = e[i], r = p + square, inverse = 1.0 / r;
+        if (i + 1 < last) e[i + 1] = s * r;
+        const double c_before = c, gamma_before = gamma;
+        c = p * inverse;
+        s = square * inverse;
+        gamma = c * (d[i] - shift) - s * gamma_before;
+        d[i + 1] = gamma_before + (d[i] - gamma);
+        p = c != 0.0 ? gamma * gamma * (r / p) : c_before * square;
+      }
+      e[first] = s * p;
+      d[first] = shift + gamma;
+    }
+    if (first % 16 == 0) pause.check();
+  }
+}
+
 class SymmetricSolver {
  public:
-  /// Falling; of g the lower triangle is read. Values at rounding come out as small positive
-  /// numbers.
+  /// Of any matrix, falling; of g the lower triangle is read.
+  void signed_eigenvalues(const ConstMatrixView& g, double* values, Pause& pause) {
+    const auto n = static_cast<std::size_t>(g.rows());
+    start(g);
+    off_.assign(n, 0.0);
+    tridiagonalize(values, off_.data(), pause);
+    for (double& e : off_) e *= e;
+    tridiagonal_eigenvalues(g.rows(), values, off_.data(), pause);
+    std::sort(values, values + n, std::greater<double>());
+  }
+
+  /// Of a positive semi-definite matrix, falling; of g the lower triangle is read. Values at
+  /// rounding come out as small positive numbers.
   void eigenvalues(const ConstMatrixView& g, double* values, Pause& pause) {
-    const Index n = n_ = g.rows();
-    g_.resize(n, n);
-    for (PaddedVector* v : {&v_, &w_, &next_v_, &next_w_}) v->resize(n);
-    for (Index j = 0; j < n; ++j) {
-      for (Index i = j; i < n; ++i) g_.column(j)[i] = g_.column(i)[j] = g(i, j);
-    }
+    const Index n = g.rows();
+    start(g);
     std::vector<double> diagonal(static_cast<std::size_t>(n)), q(diagonal), e(diagonal);
     tridiagonalize(diagonal.data(), e.data(), pause);
     double norm = 0.0;
@@ -58,6 +102,15 @@ class SymmetricSolver {
   }
 
  private:
+  void start(const ConstMatrixView& g) {
+    const Index n = n_ = g.rows();
+    g_.resize(n, n);
+    for (PaddedVector* v : {&v_, &w_, &next_v_, &next_w_}) v->resize(n);
+    for (Index j = 0; j < n; ++j) {
+      for (Index i = j; i < n; ++i) g_.column(j)[i] = g_.column(i)[j] = g(i, j);
+    }
+  }
+
   void tridiagonalize(double* diagonal, double* off, Pause& pause) {
     for (Index k = 0; k < n_; ++k) {
       // g -= v w^T + w v^T of the step before is still to be done; column k first
@@ -88,6 +141,7 @@ class SymmetricSolver {
   }
 
   Index n_ = 0;
+  std::vector<double> off_;
   PaddedMatrix g_;
   PaddedVector v_, w_, next_v_, next_w_;
   BidiagonalSolver solver_;
