@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 53
 """Of `sawtooth`: beyond it the borders of the pieces are no doubles."""
 
-_BLOCK = 2**21  # pre-activations held at once for each layer, 16 MiB
+_BLOCK = 2**18  # pre-activations of a layer held at once, 2 MiB: in the cache
 _NUMBER = Range("in [-1e100, 1e100]", -1e100, 1e100)  # squares and products stay finite
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -159,7 +159,7 @@ def regions_by_depth(settings: Settings) -> Figure:
                 count_borders(settings, f"9d {name}", ensemble, n, depth, q=q, n_samples=many),
                 axis=1,
             )
-            for n, many in ((width, settings.size(16, 4)), (width // 2, settings.size(32, 8)))
+            for n, many in ((width, settings.size(12, 4)), (width // 2, settings.size(24, 8)))
         )
         found = extrapolated(wide, narrow, depth, width)
         ax.plot(layers, theory, "-", color=color, label=_label(name))
@@ -222,7 +222,7 @@ def regions_by_width(settings: Settings) -> Figure:
     figure, ax = canvas(6.4, 3.8)
     depth = settings.size(4, 3)
     widths = np.array([16, 32, 64, 128])[: settings.size(4, 3)]
-    n_samples = settings.size(16, 8) * widths[-1] // widths
+    n_samples = settings.size(12, 8) * widths[-1] // widths
     comparisons: list[Comparison] = []
     rows: list[tuple[str, ...]] = []
     for name, ensemble, q, color, mark in _families():
