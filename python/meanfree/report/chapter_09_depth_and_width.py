@@ -250,7 +250,8 @@ def _growth(settings: Settings) -> Figure:
             f"σ_b = {_CHAOTIC.sigma_b:g}, q = q*. Left, one layer: a random layer grows as √N_1; "
             "the linear growth of the bound needs weights that grow with N_1. Right: a deep random "
             "network against what no layer with as many units can pass; it is longer than that "
-            f"{said}. Lines, theory; marks with one standard error."
+            f"{said}. Lines, theory at infinite width, of which narrow networks fall short; "
+            "marks with one standard error. The rate is extrapolated from two widths."
         ),
         description="Length grows as a power of the width of one layer, exponentially with depth.",
         comparisons=comparisons,

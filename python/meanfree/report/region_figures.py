@@ -188,8 +188,36 @@ def regions_by_depth(settings: Settings) -> Figure:
         slope = extrapolated(slope_of(x, samples[0]), slope_of(x, samples[1]), depth, width)
         expected = float(slope_of(x, y))
         comparisons.append(slope.compare(f"exponent of the regions in depth, {name}", expected))
+        lengths = [
+            mf.simulate_circle(
+                ensemble,
+                n,
+                depth,
+                n_angles=1000,
+                n_samples=many,
+                seed=settings.seed_for(f"9d length {name} {n}"),
+                q=q,
+                start="input",
+                n_threads=settings.n_threads,
+                progress=False,
+            ).chord_length_samples
+            for n, many in ((width, settings.size(12, 4)), (width // 2, settings.size(24, 8)))
+        ]
+        steps = layers.astype(float)
+        rates = [slope_of(steps, np.log(item)) for item in lengths]
+        growth = extrapolated(rates[0], rates[1], depth, width)
+        path = mf.circle_theory(ensemble, depth, q=q, start="input").euclidean_length
+        rate = float(slope_of(steps, np.log(path)))
+        comparisons.append(growth.compare(f"growth of ln length a layer, {name}", rate))
         rows.append(
-            (name, form, f"{expected:.4f}", with_error(float(slope.value), float(slope.error)))
+            (
+                name,
+                form,
+                f"{expected:.4f}",
+                with_error(float(slope.value), float(slope.error)),
+                f"{rate:.4f}",
+                with_error(float(growth.value), float(growth.error)),
+            )
         )
     teeth = np.arange(1, settings.size(9, 5))
     ax.plot(teeth, 2.0**teeth / 2.0, ":", color=PURPLE, label="saw-tooth, width 2")
@@ -208,11 +236,17 @@ def regions_by_depth(settings: Settings) -> Figure:
             "exactly, for each unit of a layer. Lines, theory: Rice's formula for each layer, 2L "
             "for ReLU without biases at any σ_w, although the length grows as (σ_w/√2)^L; for "
             "hard_tanh the rate is √χ_1. Marks with one standard error: networks of two widths, "
-            "extrapolated to infinite width."
+            "extrapolated to infinite width. Dotted: the saw-tooth, along its interval."
         ),
         description="Regions grow linearly with depth for ReLU, exponentially for hard_tanh.",
         comparisons=comparisons,
-        tables=[Table("Growth with depth L", ("network", "law", "theory γ", "found"), rows)],
+        tables=[
+            Table(
+                "Growth of the regions with depth L, and of ln length for each layer",
+                ("network", "regions", "theory γ", "found", "length, theory", "found"),
+                rows,
+            )
+        ],
         wide=True,
     )
 
