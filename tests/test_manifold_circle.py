@@ -56,6 +56,36 @@ def test_the_representation_names_every_field():
     assert all(field in text for field in FIELDS)
 
 
+# ---- corners of whole networks; one layer is in test_manifold_theory.py
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "depth"), [("relu", 4), ("hard_tanh", 4)])
+def test_corners_of_all_layers_add_up(name, depth):
+    """T = a sqrt(N) + b + O(1 / sqrt(N)) gives a, free of b, from two widths.
+
+    A step that holds two corners misses an angle, in proportion to the step; two steps remove that.
+    What is left, 1 / N of a at the narrow width times a number of order 1 and the square of what is
+    missed, is below 5 %.
+    """
+    network, widths, n_samples = mf.Ensemble(name, 1.3, 0.3), (32, 128), 40
+    expected = mf.circle_theory(network, depth, q=1.0).corner_angle[-1]
+    totals = []
+    for width in widths:
+        fine, coarse = (
+            mf.simulate_circle(
+                network, width, depth, n_angles=n, n_samples=n_samples, q=1.0, method="weights"
+            ).turning_angle_samples[:, -1]
+            for n in (1 << 13, 1 << 12)
+        )
+        totals.append(2 * fine - coarse)
+    gap = np.sqrt(widths[1]) - np.sqrt(widths[0])
+    measured = (totals[1].mean() - totals[0].mean()) / gap
+    error = np.sqrt(sum(np.var(found, ddof=1) / n_samples for found in totals)) / gap
+    assert error < 0.03 * expected
+    assert abs(measured - expected) < 4 * error + 0.05 * expected
+
+
 # ---- bad input
 
 

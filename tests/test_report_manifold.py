@@ -107,9 +107,27 @@ def test_a_network_of_hard_tanh_becomes_one_of_relu():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("9", 5, 20), ("11", 3, 7)])
+@pytest.mark.parametrize(
+    ("number", "n_figures", "n_comparisons"), [("8", 3, 54), ("9", 5, 20), ("11", 3, 7)]
+)
 def test_chapters_on_expressive_power_agree(number, n_figures, n_comparisons):
     report = run_small(number)
     assert len(report.figures) == n_figures
     assert report.tally.n_comparisons >= n_comparisons
     assert report.tally.n_disagreeing == 0
+
+
+@pytest.mark.slow
+def test_the_chapter_of_the_circle_disagrees_with_another_gain(monkeypatch):
+    theory, correlation = mf.circle_theory, mf.circle_autocorrelation
+
+    def wrong(ensemble):
+        return mf.Ensemble(ensemble.activation, 1.1 * ensemble.sigma_w, ensemble.sigma_b)
+
+    monkeypatch.setattr(mf, "circle_theory", lambda e, depth: theory(wrong(e), depth))
+    monkeypatch.setattr(
+        mf, "circle_autocorrelation", lambda e, angle, depth: correlation(wrong(e), angle, depth)
+    )
+    tallies = [result.tally for result in run_small("8").figures]
+    assert tallies[0].n_disagreeing > 5
+    assert tallies[1].n_disagreeing > 2

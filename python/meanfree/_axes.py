@@ -16,7 +16,7 @@ def axes(ax: Axes | None) -> Axes:
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.figure().subplots()
+    return plt.figure(layout="constrained").subplots()
 
 
 def right_axes(ax: Axes, label: str) -> Axes:
