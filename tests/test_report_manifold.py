@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import meanfree as mf
+from meanfree import _manifold_boundary
 from meanfree.manifold import shallow_length_bound
 from meanfree.report import engine, shallow, terminal
 from meanfree.report.regions import borders_of_theory, count_borders
@@ -108,7 +109,8 @@ def test_a_network_of_hard_tanh_becomes_one_of_relu():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "n_figures", "n_comparisons"), [("8", 3, 54), ("9", 5, 20), ("11", 3, 7)]
+    ("number", "n_figures", "n_comparisons"),
+    [("8", 3, 54), ("9", 5, 20), ("10", 3, 6), ("11", 3, 7)],
 )
 def test_chapters_on_expressive_power_agree(number, n_figures, n_comparisons):
     report = run_small(number)
@@ -131,3 +133,15 @@ def test_the_chapter_of_the_circle_disagrees_with_another_gain(monkeypatch):
     tallies = [result.tally for result in run_small("8").figures]
     assert tallies[0].n_disagreeing > 5
     assert tallies[1].n_disagreeing > 2
+
+
+@pytest.mark.slow
+def test_the_chapter_of_boundaries_disagrees_with_another_gain(monkeypatch):
+    theory = _manifold_boundary._theory
+
+    def wrong(ensemble, *arguments):
+        other = mf.Ensemble(ensemble.activation, 2.0 * ensemble.sigma_w, ensemble.sigma_b)
+        return theory(other, *arguments)
+
+    monkeypatch.setattr(_manifold_boundary, "_theory", wrong)
+    assert run_small("10").tally.n_disagreeing >= 3
