@@ -3,7 +3,8 @@
 "all layers" is what curvature needs layer by layer: here one sweep from the last layer back, there
 torch.func.hessian of the network above each layer. For the input alone torch is given the network
 twice: by torch.nn.functional.linear, which its vmap turns into matrix products, and as W @ x, which
-it does not.
+it does not. One Hessian takes (3 L - 5) N^3 flops here, 200 million at N = 200, L = 10: that alone
+is 3.6 ms where one thread does 56 GFLOP/s.
 """
 
 import sys
