@@ -172,7 +172,8 @@ def test_pine_has_leaves_is_the_largest_illusion():
     ]
     assert found[0].size > found[1].size + 0.1
     pine = MODEL.peak(*of("pine", "has leaves"))
-    assert (pine.t, pine.value) == (found[0].t, found[0].value)
+    # found among others the root takes other steps
+    assert (pine.t, pine.value) == pytest.approx((found[0].t, found[0].value), rel=1e-13)
     assert found[0].size == pytest.approx(pine.value, abs=1e-2)
 
 

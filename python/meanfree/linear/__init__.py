@@ -8,6 +8,8 @@ from meanfree.linear._descent import (
     max_learning_rate,
     optimal_learning_rate,
 )
+from meanfree.linear._student import StudentSample
+from meanfree.linear._transfer import transfer_benefit, transfer_error
 from meanfree.linear.modes import (
     ModePair,
     detection_front,
@@ -16,9 +18,13 @@ from meanfree.linear.modes import (
     mode_strength,
     transition_time,
 )
+from meanfree.linear.teacher import OptimalStopping, StudentTeacher
 
 __all__ = [
     "ModePair",
+    "OptimalStopping",
+    "StudentSample",
+    "StudentTeacher",
     "detection_front",
     "gradient_descent_mode",
     "learning_time",
@@ -27,5 +33,7 @@ __all__ = [
     "mode_strength",
     "optimal_learning_rate",
     "spiked",
+    "transfer_benefit",
+    "transfer_error",
     "transition_time",
 ]

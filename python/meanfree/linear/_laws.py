@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isinf
+from math import inf, isinf, log, log1p
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_TINY = 1e-150
 _NEGLIGIBLE = 1e-17  # an end point that is so small beside the strength changes no digit
 
 
@@ -37,6 +38,28 @@ def slope(u: Array, s: Array, depth: float, d: Array | float = 1.0) -> Array:
         return np.asarray(2.0 * u * (s - d * u))
     factor = u * u if isinf(depth) else depth * u ** (2.0 - 2.0 / depth)
     return np.asarray(factor * (s - d * u))
+
+
+def slopes(u: Array, s: Array, depth: float, d: float) -> tuple[Array, Array]:
+    """Return du/dt and its own derivative in time at u, in units of 1 / tau."""
+    power = 2.0 - 2.0 / depth
+    many = 1.0 if isinf(depth) else depth
+    gap = s - d * u
+    factor = many * (u if depth == 2.0 else u**power)
+    first = factor * gap
+    ratio = many if depth == 2.0 else factor / np.where(u > 0.0, u, 1.0)
+    second = first * (power * ratio * gap - d * factor)
+    return np.asarray(first), np.asarray(second)
+
+
+def times(v0: float, y: Array, end: float, depth: float) -> Array:
+    """Return the times from v0 end to end / (1 + exp(-y)), which is above it, for white inputs."""
+    y0 = log(v0) - log1p(-v0)
+    if depth == 2.0:
+        return np.asarray((y - y0) / (2.0 * end))
+    law = growth(_exponent(depth))
+    lapse = law.below(y) - law.below(np.array([y0]))
+    return np.asarray(lapse / (end ** (2.0 - 2.0 / depth) * (1.0 if isinf(depth) else depth)))
 
 
 def time_between(v0: Array, v1: float, s: Array, depth: float) -> Array:
@@ -68,16 +91,22 @@ def _phi(x: Array) -> Array:
 
 def _one_hidden(t: Array, s: Array, a0: Array, d: Array | float) -> Array:
     """Return ``a0 / (E + d a0 (1 - E) / s)``, E = exp(-2 s t), which also holds for s = 0."""
-    x = 2.0 * s * t
-    bottom = np.exp(-x) + (d * a0) * (2.0 * t) * _phi(x)
-    low = (bottom < 1e-290) & (a0 > 0.0)
+    x = 2.0 * t * s
+    still = s <= _TINY
+    if still.any():
+        grown = np.where(still, 2.0 * t, -np.expm1(-x) / np.where(still, 1.0, s))
+    else:
+        grown = -np.expm1(-x) / s
+    bottom = np.exp(-x) + d * a0 * grown
+    if bottom.size == 0 or bottom.min() > _TINY:
+        return np.asarray(a0 / bottom)
+    # a0 is 0, or tiny where exp(-x) is below doubles
+    low = (bottom <= _TINY) & (a0 > 0.0)
     u = a0 / np.where(bottom > 0.0, bottom, 1.0)
-    if low.any():  # a0 is tiny and exp(-x) below doubles
-        end, start = np.where(low, s / d, 1.0), np.where(low, a0, 1.0)
-        with np.errstate(over="ignore"):
-            rest = np.exp(np.log(end) - np.log(start) - x)
-            u = np.where(low, end / (1.0 - np.exp(-x) + rest), u)
-    return np.asarray(u)
+    end, start = np.where(low, s / d, 1.0), np.where(low, a0, 1.0)
+    with np.errstate(over="ignore"):
+        rest = np.exp(np.log(end) - np.log(start) - x)
+        return np.where(low, end / (1.0 - np.exp(-x) + rest), u)
 
 
 def _deep(t: Array, s: Array, a0: Array, depth: float) -> Array:

@@ -11,6 +11,7 @@ from meanfree import _core
 from meanfree._check import real, real_array, shaped, together
 from meanfree.linear._bulk import bulk, rule
 from meanfree.linear._checks import ASPECT, STRENGTH, TOLERANCE, UNIT
+from meanfree.linear._spikes import seen_spikes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,9 @@ def singular_value(s_bar: ArrayLike, aspect: ArrayLike, *, sigma: ArrayLike = 1.
     TypeError
         If an argument is of the wrong kind.
 
-    References ---------- Benaych-Georges and Nadakuditi (2012), "The singular values and vectors
+    References
+    ----------
+    Benaych-Georges and Nadakuditi (2012), "The singular values and vectors
     of low rank perturbations of large rectangular random matrices".
 
     Examples
@@ -78,10 +81,7 @@ def singular_value(s_bar: ArrayLike, aspect: ArrayLike, *, sigma: ArrayLike = 1.
     [2.0, 2.5]
     """
     (value, a, noise), shape = _arguments("s_bar", s_bar, aspect, sigma)
-    seen, inverse = _inverse_signal(value, a, noise)
-    with np.errstate(over="ignore"):
-        spike = np.where(seen, value, 0.0) * np.sqrt((1.0 + inverse) * (1.0 + a * inverse))
-    return shaped(np.where(seen, spike, noise * (1.0 + np.sqrt(a))), shape)
+    return shaped(seen_spikes(value, a, noise)[0], shape)
 
 
 def overlaps(s_bar: ArrayLike, aspect: ArrayLike, *, sigma: ArrayLike = 1.0) -> Overlaps:
@@ -120,11 +120,8 @@ def overlaps(s_bar: ArrayLike, aspect: ArrayLike, *, sigma: ArrayLike = 1.0) -> 
     0.75
     """
     (value, a, noise), shape = _arguments("s_bar", s_bar, aspect, sigma)
-    seen, inverse = _inverse_signal(value, a, noise)
-    root = np.sqrt(a)
-    common = np.where(seen, (1.0 - root * inverse) * (1.0 + root * inverse), 0.0)
-    left, right = common / (1.0 + a * inverse), common / (1.0 + inverse)
-    return Overlaps(shaped(np.sqrt(left), shape), shaped(np.sqrt(right), shape))
+    _, left, right = seen_spikes(value, a, noise)
+    return Overlaps(shaped(left, shape), shaped(right, shape))
 
 
 def shrink(s_hat: ArrayLike, aspect: ArrayLike, *, sigma: ArrayLike = 1.0) -> Any:
@@ -286,15 +283,6 @@ def _arguments(
         aspect=real_array("aspect", aspect, ASPECT),
         sigma=real_array("sigma", sigma, STRENGTH),
     )
-
-
-def _inverse_signal(s_bar: Array, a: Array, sigma: Array) -> tuple[NDArray[np.bool_], Array]:
-    """Return where the signal is seen, and 1 / b there."""
-    safe = np.where(s_bar > 0.0, s_bar, 1.0)
-    with np.errstate(over="ignore"):
-        inverse = (sigma / safe) ** 2
-    seen = (s_bar > 0.0) & (np.sqrt(a) * inverse < 1.0)
-    return seen, np.where(seen, inverse, 0.0)
 
 
 def _values(function: Callable[[Array], Any], s: Array) -> Array:
