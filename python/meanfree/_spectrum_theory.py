@@ -79,6 +79,10 @@ def jacobian_spectrum(
     0 without vanishing, as for tanh, the bulk goes on below the lower edge that is returned, with
     less than 1e-13 of the mass.
 
+    A law of phi'(h)**2 narrower than what its values can tell, with a standard deviation below 3e-9
+    of its mean, is taken for one atom: for tanh that is q below 1e-9. `relative_variance` still is
+    that of the law.
+
     Examples
     --------
     >>> import meanfree as mf
