@@ -80,6 +80,8 @@ CASES = [
     ([2.5, 2.0], 120, 120, 120, 0.8, 1e-3, 4, 120),
     ([2.0], 100, 100, 100, 1.0, 1e-3, 5, 150),
     ([2.0], 100, 100, 50, 1.0, 1e-2, inf, 100),
+    ([0.9, 0.3, 0.2], 56, 10, 8, 1.0, 1e-6, 2, 56),
+    ([4.4, 0.3], 12, 9, 90, 0.3, 0.2, 1, 12),
 ]
 
 
@@ -144,6 +146,10 @@ def test_optimum_is_at_an_end_where_learning_never_or_always_helps():
     clean = StudentTeacher([2.0, 1.0], 100, 2, 100, sigma=0.0).optimal_stopping()
     assert clean.t == inf
     assert clean.test_error == pytest.approx(0.0, abs=1e-12)
+    # noise that starts above its end and decays
+    strong = StudentTeacher(5.0, 50, 40, 60, sigma=0.3, a0=4.0)
+    assert strong.optimal_stopping().t == inf
+    assert strong.optimal_stopping().test_error == pytest.approx(strong.test_error(1e9), rel=1e-6)
     # seven modes without signal decay from a0
     left = linear.mode_strength(1e5, 0.0, 1e-3, depth=3)
     late = StudentTeacher([2.0, 1.0], 9, 9, 9, sigma=0.0, depth=3).test_error(1e5)

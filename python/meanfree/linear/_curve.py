@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FARTHEST = 22.0  # v beyond which the bulk has a mass of 1e-9 at singular values below 1e-9
 _NEAR = 6.0  # v below which it has nearly all its mass
 _LEVELS = np.linspace(-12.0, 16.0, 25)  # ln(u / (s - u)) at which optima are looked for
-_SETTLED = 1e-7  # of Newton's last step: what is left is its square
+_SETTLED = 1e-6  # of the bracket for Newton's last step: what is left is its square
 _STEPS = 60
 _ZERO = np.zeros(1)
 
@@ -194,16 +194,24 @@ class Curve:
         """Return the time of the smallest error, 0 and inf included, and that error."""
         times = self.candidates()
         rough = self._joined(*self.noise.nodes(self.law, times, fine=False))
-        i = int(np.argmin(self._values(times, rough)))
+        found = self._near(times, int(np.argmin(self._values(times, rough))))
+        if found is None:  # misled by the rough quadrature
+            found = self._near(times, int(np.argmin(self.values(times))))
+        if found is None:
+            start = self._expansion(0.0)[0] / self.norm
+            found = 0.0, start
+        final = self.final()
+        return (inf, final) if final <= found[1] else found
+
+    def _near(self, times: Array, i: int) -> tuple[float, float] | None:
+        """Return the minimum beside time i and its value, or None if it is not there."""
         if i == 0 and self._expansion(0.0)[1] >= 0.0:
-            return 0.0, self._expansion(0.0)[0] / self.norm
-        low, high = times[max(i - 1, 0)], times[min(i + 1, times.size - 1)]
-        t, value = self._root(float(low), float(times[i]), float(high))
-        if i >= times.size - 2:
-            final = self.final()
-            if final <= value:
-                return inf, final
-        return t, value
+            return None
+        low, high = float(times[max(i - 1, 0)]), float(times[min(i + 1, times.size - 1)])
+        t, value = self._root(low, float(times[i]), high)
+        edge = 1e-6 * (high - low)
+        lost = (t - low <= edge and low > 0.0) or (high - t <= edge and i < times.size - 1)
+        return None if lost else (t, value)
 
     def candidates(self) -> Array:
         """Return times at which some spike passes through its transition, ascending, with 0."""
@@ -218,10 +226,17 @@ class Curve:
                 many = 1.0 if law.depth == inf else law.depth
                 scale = law.d * many * max(end, law.a0) ** (2.0 - 2.0 / law.depth)
                 times.append(law.tau / scale * np.geomspace(1e-6, 40.0, 33))
-        return np.sort(np.concatenate(times))
+        if law.a0 * law.d > self.noise.sigma * bulk(self.noise.aspect).top_edge:
+            # noise that decays from its start, like a power of time
+            many = 1.0 if law.depth == inf else law.depth
+            scale = law.tau / (law.d * many * law.a0 ** (2.0 - 2.0 / law.depth))
+            times.append(scale * np.geomspace(1e-3, 1e9, 49))
+        every = np.sort(np.concatenate(times))
+        return every[np.diff(every, prepend=-1.0) > 1e-9 * every]  # equal spikes give equal times
 
     def _root(self, low: float, t: float, high: float) -> tuple[float, float]:
         """Return the zero of the slope from low, where it falls, to high, and the error there."""
+        settled = _SETTLED * (high - low)
         for _ in range(_STEPS):
             value, slope, bend = self._expansion(t)
             if slope > 0.0:
@@ -229,7 +244,7 @@ class Curve:
             else:
                 low = t
             step = -0.5 * slope / bend if bend > 0.0 else inf
-            if abs(step) <= _SETTLED * t or high - low <= _SETTLED * t:
+            if abs(step) <= settled or high - low <= settled:
                 step = min(max(step, low - t), high - t)
                 return t + step, (value + step * (slope + step * bend)) / self.norm
             t = t + step if low < t + step < high else 0.5 * (low + high)
