@@ -307,7 +307,7 @@ _PICTURED = (1, 3, 6, 10)
 
 
 def _pictures(settings: Settings, phases: tuple[_Phase, ...]) -> Figure:
-    width, n_angles = settings.size(1000, 100), settings.size(720, 120)
+    width, n_angles = settings.size(500, 100), settings.size(600, 120)
     angle = 2 * np.pi * np.arange(n_angles) / n_angles
     figure = _figure(9.6, 7.4)
     rows = []
@@ -340,8 +340,8 @@ def _pictures(settings: Settings, phases: tuple[_Phase, ...]) -> Figure:
         title="The circle in three principal components",
         drawing=figure,
         caption=(
-            f"One network of width {width} for each row, {n_angles} angles, one colour around the "
-            "circle. Axes: the first three principal components of the curve over √N, on a scale "
+            f"One network of width {width} for each row, {n_angles} angles, coloured by the angle. "
+            "Axes: the first three principal components of the curve over √N, on a scale "
             "of its own in each box, whose half edge is written below it."
         ),
         description=(
@@ -355,6 +355,7 @@ def _pictures(settings: Settings, phases: tuple[_Phase, ...]) -> Figure:
                 rows,
             )
         ],
+        remark="one network a row",
         wide=True,
     )
 
