@@ -211,7 +211,9 @@ def test_aligned_students_of_400_units_have_the_errors_of_theory(depth):
     task = StudentTeacher(3.0, 400, 400, 400, depth=depth)
     stop = task.optimal_stopping().t
     t = stop * np.array([0.0, 0.5, 0.8, 0.9, 1.2, 2.0, 4.0])
-    sample = compare(task, t, n_samples=16, k=4, slack=0.002)
+    # at complete convergence the test error is that of the noise, n / s_bar**2 = 400 / 9, where
+    # theory, which drops terms of order 1 / n, has (399 + 2.33) / 9
+    sample = compare(task, t, n_samples=16, k=4, slack=2 / 400)
     assert sample.test_error_error.max() < 0.01 * sample.test_error.max()
 
 

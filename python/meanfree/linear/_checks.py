@@ -27,7 +27,6 @@ def depth_or_inf(depth: Any) -> float:
         return inf
     try:
         return float(integer("depth", depth, 1, 2**31 - 1))
-    except (TypeError, ValueError):
-        kind = ValueError if isinstance(depth, int) and not isinstance(depth, bool) else TypeError
+    except (TypeError, ValueError) as error:
         msg = f"depth must be an integer >= 1 or inf, got {depth!r:.60}"
-        raise kind(msg) from None
+        raise type(error)(msg) from None
