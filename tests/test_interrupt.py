@@ -28,6 +28,18 @@ LONG_CALLS = {
         "mf.simulate_jacobian(network, 2000, 1000, q=1.0, n_samples=1, seed=0,"
         " n_threads={n_threads}, progress=False)"
     ),
+    "simulate_circle, weights": (
+        "mf.simulate_circle(network, 1500, 50, q=1.0, n_angles=3000, n_samples=4,"
+        " method='weights', n_threads={n_threads}, progress=False)"
+    ),
+    "simulate_circle, gram": (
+        "mf.simulate_circle(network, 1500, 50, q=1.0, n_angles=3000, n_samples=4,"
+        " method='gram', n_threads={n_threads}, progress=False)"
+    ),
+    "simulate_circle, auto": (
+        "mf.simulate_circle(network, 400, 50, q=1.0, n_angles=300, n_samples=100_000,"
+        " n_threads={n_threads}, progress=False)"
+    ),
     "phase_diagram": (
         "mf.phase_diagram('tanh', np.linspace(1, 5, 3000), np.linspace(0, 4, 3000),"
         " n_threads={n_threads}, progress=False)"

@@ -262,6 +262,103 @@ def test_bits_do_not_depend_on_the_number_of_threads(method):
             np.testing.assert_array_equal(first, getattr(more, f"{name}_samples")[:5])
 
 
+@every_law
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-8), ("float32", 1e-3)])
+def test_fourier_coefficients_give_the_same_network_as_weights(weights, dtype, rtol):
+    # where a factor does not pay, "auto" draws the weights that "weights" draws
+    e = mf.Ensemble("gelu", 1.8, 0.3, weights=weights)
+    knobs = {"q": 1.2, "n_angles": 450, "n_samples": 3, "dtype": dtype, "start": "input"}
+    auto = simulate_circle(e, 21, 5, **knobs)
+    dense = simulate_circle(e, 21, 5, method="weights", **knobs)
+    assert np.all(auto.ranks[:, 1:] < 450)
+    assert np.all(dense.ranks[:, 1:] == 1350)
+    for name in FIELDS:
+        found, wanted = (getattr(s, f"{name}_samples") for s in (auto, dense))
+        np.testing.assert_allclose(found, wanted, rtol=rtol, err_msg=name)
+
+
+def test_a_curve_that_its_points_no_longer_resolve_goes_on_by_weights():
+    e = mf.Ensemble("tanh", 3.0, 0.3)
+    auto = simulate_circle(e, 30, 7, n_angles=300, n_samples=3)
+    dense = simulate_circle(e, 30, 7, n_angles=300, n_samples=3, method="weights")
+    assert np.any(auto.ranks[:, 1] < 300)
+    assert np.all(auto.ranks[:, -1] == 900)
+    for name in FIELDS:  # differences grow as the curve does: by 20 here
+        found, wanted = (getattr(s, f"{name}_samples") for s in (auto, dense))
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, err_msg=name)
+
+
+def test_points_that_are_not_equally_spaced_are_no_circle():
+    # the coefficients after the index of these points give other derivatives
+    t = np.linspace(0, 2 * np.pi, 401)
+    t[1:-1] += 0.3 * np.sin(t[1:-1])
+    points = 2 * np.stack([np.cos(t[:-1]), np.sin(t[:-1])], axis=1)
+    curve = simulate_curve(NETWORK, 20, 3, points, parameter=t, n_samples=2)
+    circle = simulate_curve(NETWORK, 20, 3, unit_circle(400, 2.0), n_samples=2)
+    assert np.all(curve.ranks[:, 1] == 1200)
+    assert np.all(circle.ranks[:, 1] < 400)
+    # trapezoidal rule; differences of 7 points
+    for name in ("metric", "euclidean_length", "grassmannian_length", "curvature_squared"):
+        np.testing.assert_allclose(getattr(curve, name), getattr(circle, name), rtol=2e-3)
+
+
+@pytest.mark.parametrize("phi", ["tanh", "gelu", "sin", "elu", "erf", "softplus"])
+def test_every_method_has_the_same_law_at_any_activation(phi):
+    e = mf.Ensemble(phi, 1.6, 0.3)
+    knobs = {"n_angles": 60, "n_samples": 400, "q": 1.0}
+    first, *others = (
+        simulate_circle(e, 12, 3, method=method, seed=seed, **knobs)
+        for seed, method in enumerate(METHODS)
+    )
+    for name in FIELDS:
+        for other in others:
+            found, wanted = (np.log(getattr(s, f"{name}_samples")[:, 1:]) for s in (first, other))
+            assert np.all(distance(found, wanted) <= 4.5), name
+
+
+@pytest.mark.parametrize(
+    ("sigma_w", "start", "depth"),
+    [
+        (1.3, "input", 5),
+        (2.5, "preactivation", 4),
+        pytest.param(2.5, "input", 7, marks=pytest.mark.slow),
+        pytest.param(4.0, "preactivation", 6, marks=pytest.mark.slow),
+    ],
+)
+@every_law
+def test_wide_networks_have_the_geometry_of_the_theory(sigma_w, start, depth, weights):
+    # 5 standard errors, and a bias of 3 l / N: the relative bias of means over networks of width N
+    # is of order l / N
+    e = mf.Ensemble("tanh", sigma_w, 0.3, weights=weights)
+    width = 1000
+    sample = simulate_circle(e, width, depth, n_angles=400, n_samples=8, start=start)
+    theory = mf.circle_theory(e, depth, start=start)
+    bias = 3 * np.arange(1, depth + 1) / width
+    for name in FIELDS[:6]:
+        found, wanted = getattr(sample, name), getattr(theory, name)
+        error = getattr(sample, f"{name}_error")
+        assert np.all(np.abs(found - wanted) <= 5 * error + bias * wanted), name
+        assert np.all(error[1:] < 0.05 * wanted[1:]), name  # the bound says something
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "n_angles", "n_samples", "turned"),
+    [(100, 1000, 16, 42.7), (400, 4000, 4, 75.9), (1600, 8000, 2, 137.3)],
+)
+def test_corners_of_relu_add_up_to_about_sqrt_n(width, n_angles, n_samples, turned):
+    # an angle between chords falls short of the curve's in proportion to their length; the numbers
+    # to compare with are those of a few networks, to about 3 %
+    e, knobs = mf.Ensemble("relu", 2**0.5), {"q": 1.0, "n_samples": n_samples, "method": "weights"}
+    coarse, fine = (
+        simulate_circle(e, width, 2, n_angles=n, **knobs).turning_angle_samples[:, 1]
+        for n in (n_angles, 2 * n_angles)
+    )
+    limit = 2 * fine - coarse
+    assert np.all(coarse < fine)
+    assert abs(limit.mean() / turned - 1) < 0.05
+
+
 def test_first_layer_is_the_circle():
     q = 1.7
     for e in (NETWORK, ORTHOGONAL):

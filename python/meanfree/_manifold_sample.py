@@ -76,8 +76,8 @@ class CurveSample:
     turning_angle, turning_angle_error : (depth,) array
         Sum of the angles between successive chords of that polygon.
     ranks : (n_samples, depth) array of int
-        Number of columns of random numbers that made each layer: parts of the points where
-        weights were multiplied, the rank of the curve where its law was used instead.
+        Number of columns that made each layer: points and derivatives that the weights were
+        multiplied by, Fourier coefficients, or the rank of the curve where its law was used.
     """
 
     ensemble: Ensemble
@@ -213,7 +213,9 @@ def simulate_circle(
         "weights" draws the weights and multiplies by them, a block of angles after another.
         "gram" draws the pre-activations of all angles from their law given the layer before: exact,
         and cheaper where the curve spans few dimensions. "auto" takes in each layer what costs
-        less. The law is the same, the networks of one seed are not.
+        less, and as long as the angles resolve the curve (its second derivative to 1e-8, in single
+        precision to 1e-5) passes on its Fourier coefficients only, which is many times faster. The
+        law is the same, the networks of one seed need not be.
     q : float, optional
         Mean squared pre-activation of layer 1, in [0, 1e20]; default q*.
     start : {"preactivation", "input"}

@@ -57,10 +57,10 @@ class RankFactor {
     const Index most = std::min(a.rows(), a.cols());
     Index rank = 0;
     while (rank < most) {
-      const Index width = choose(a, rank, std::min(reflector_columns, most - rank));
+      Index width = choose(a, rank, std::min(reflector_columns, most - rank));
       if (width == 0) break;
+      width = reflect(a, rank, width, pause);
       if (rank + width > largest) return too_large;
-      reflect(a, rank, width, pause);
       rank += width;
       shorten(a, rank, width);
       pause.check();
@@ -113,44 +113,55 @@ class RankFactor {
       if (best >= 0) chosen_.push_back(best);
     }
     for (std::size_t k = 0; k < chosen_.size(); ++k) {
-      const Index to = rank + static_cast<Index>(k),
-                  at = place_[static_cast<std::size_t>(chosen_[k])];
-      if (at == to) continue;
-      a.col(to).swap(a.col(at));
-      const Index other = origin_[static_cast<std::size_t>(to)];
-      std::swap(origin_[static_cast<std::size_t>(to)], origin_[static_cast<std::size_t>(at)]);
-      place_[static_cast<std::size_t>(other)] = at;
-      place_[static_cast<std::size_t>(chosen_[k])] = to;
+      exchange(a, rank + static_cast<Index>(k), place_[static_cast<std::size_t>(chosen_[k])]);
     }
     return static_cast<Index>(chosen_.size());
   }
 
-  void reflect(View a, Index rank, Index width, Pause& pause) {
-    const Index rows = a.rows() - rank;
+  void exchange(View a, Index one, Index other) {
+    if (one == other) return;
+    a.col(one).swap(a.col(other));
+    Index &from = origin_[static_cast<std::size_t>(one)],
+          &to = origin_[static_cast<std::size_t>(other)];
+    std::swap(from, to);
+    place_[static_cast<std::size_t>(from)] = one;
+    place_[static_cast<std::size_t>(to)] = other;
+  }
+
+  /// The number of columns used: those of which the others leave nothing go back.
+  Index reflect(View a, Index rank, Index width, Pause& pause) {
+    const Index rows = a.rows() - rank, chosen = width;
     Eigen::Map<Matrix> v = v_.resize(rows, width);
     v.setZero();
-    for (Index j = 0; j < width; ++j) {
+    for (Index j = 0; j < width;) {
       const Index length = rows - j;
       auto x = a.col(rank + j).tail(length);
-      auto direction = v.col(j).tail(length);
       const Scalar norm = x.norm(), beta = x[0] >= 0 ? -norm : norm;
-      tau_[j] = 0;
-      if (norm > 0) {
-        tau_[j] = (beta - x[0]) / beta;
-        direction = x / (x[0] - beta);
-        direction[0] = 1;
-        x[0] = beta;
-        x.tail(length - 1).setZero();
+      const auto from = static_cast<std::size_t>(origin_[static_cast<std::size_t>(rank + j)]);
+      if (!(static_cast<double>(norm) > tolerance * std::sqrt(whole_[from]))) {
+        exchange(a, rank + j, rank + --width);
+        continue;
       }
+      auto direction = v.col(j).tail(length);
+      tau_[j] = (beta - x[0]) / beta;
+      direction = x / (x[0] - beta);
+      direction[0] = 1;
+      x[0] = beta;
+      x.tail(length - 1).setZero();
       if (j + 1 < width) {
         auto rest = a.block(rank + j, rank + j + 1, length, width - j - 1);
         along_.noalias() = tau_[j] * (rest.transpose() * direction);
         rest.noalias() -= direction * along_.transpose();
       }
+      ++j;
     }
-    if (rank + width == a.cols()) return;
-    block_.set(v, tau_);
-    block_.apply(v, a.bottomRightCorner(rows, a.cols() - rank - width), true, pause);
+    // of columns that went back, nothing but rounding is left
+    const Index next = rank + chosen;
+    if (width > 0 && next < a.cols()) {
+      block_.set(v.leftCols(width), tau_);
+      block_.apply(v.leftCols(width), a.bottomRightCorner(rows, a.cols() - next), true, pause);
+    }
+    return width;
   }
 
   /// What the new rows of R leave of the squared lengths; anew where nearly all is gone.

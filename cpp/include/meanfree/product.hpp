@@ -51,6 +51,9 @@ class WorkspaceOf {
     rows_ = rows;
   }
 
+  /// Keep the first columns.
+  void shrink_columns(Index columns) { columns_ = columns; }
+
   void swap(WorkspaceOf& other) {
     data_.swap(other.data_);
     std::swap(rows_, other.rows_);

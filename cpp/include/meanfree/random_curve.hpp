@@ -1,21 +1,23 @@
 // A curve through random networks of finite width, h^{l+1}(t) = W x(t) + b, x = phi(h^l), with its
 // derivatives v = h' and a = h'':
 //
-//     x' = phi'(h) v        x'' = phi''(h) v^2 + phi'(h) a        [h v a]^{l+1} = W [x x' x''] + [b
-//     0 0]
+//     x' = phi'(h) v      x'' = phi''(h) v^2 + phi'(h) a      [h v a] <- W [x x' x''] + [b 0 0]
 //
 //   weights    W is drawn and multiplied, a block of angles after another (with the same draws).
-//   gram       the right-hand side from its law given X = [x x' x'']: W X = Q-free, see
-//              curve_factor.hpp; a fresh W in each layer makes this a Markov chain.
-//   automatic  layer by layer what costs less.
+//   gram       W X from its law given X = [x x' x''], see curve_factor.hpp; a fresh W in each
+//              layer makes this a Markov chain.
+//   automatic  layer by layer what costs less; X by its Fourier coefficients where the points
+//              resolve the curve, see curve_modes.hpp.
 //
 // h^1 = scale M B + start_bias z, B the given start (points, then derivatives, as columns), M with
 // normal entries or uniform on the frames of as many columns.
 #pragma once
 #include <Eigen/Core>
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -23,33 +25,13 @@
 #include "meanfree/activation.hpp"
 #include "meanfree/curve_factor.hpp"
 #include "meanfree/curve_geometry.hpp"
+#include "meanfree/curve_law.hpp"
+#include "meanfree/curve_modes.hpp"
 #include "meanfree/parallel.hpp"
 #include "meanfree/product.hpp"
-#include "meanfree/propagation.hpp"
 #include "meanfree/random.hpp"
 
 namespace meanfree {
-
-enum class CurveMethod { automatic, gram, weights };
-
-/// The law of the networks, and the curve.
-struct CurveLaw {
-  double sigma_w = 1.0, sigma_b = 0.0;
-  Weights weights = Weights::gaussian;
-  CurveMethod method = CurveMethod::automatic;
-  std::int64_t width = 1, depth = 1;
-  std::uint64_t seed = 0;
-  int parts = 3;  // h alone, h and v, or all three
-
-  const double* start = nullptr;  // rank rows, parts * n_points columns, column by column
-  std::int64_t rank = 0;
-  std::int64_t frame = 0;  // dimension of the frames; 0: normal entries
-  double scale = 1.0, start_bias = 0.0;
-
-  const double* weight = nullptr;  // of each point in the averages and integrals
-  std::int64_t n_points = 0;
-  bool closed = true;
-};
 
 namespace detail {
 
@@ -70,6 +52,7 @@ class CurveNetwork {
     start_ =
         (Eigen::Map<const MatrixOf<double>>(law.start, start_.rows(), start_.cols()) * law.scale)
             .template cast<Scalar>();
+    if (law.method == CurveMethod::automatic && law.closed && law.n_points >= 32) start_modes();
   }
 
   /// The fields of each layer, `stride` apart, and after them the rank of what made the layer. If
@@ -82,14 +65,16 @@ class CurveNetwork {
     ranks_.assign(static_cast<std::size_t>(law_.depth), law_.rank);
     const Index points = law_.n_points;
     const Index block = law_.method == CurveMethod::gram ? points : block_of_points();
-    for (first_ = 0; first_ < points; first_ += block) {
+    std::int64_t layer = modes_ ? run_modes(block >= points, pause) : 0;
+    if (layer < law_.depth && block < points) layer = 0;  // the same network again, by blocks
+    for (first_ = 0; layer < law_.depth && first_ < points; first_ += block) {
       count_ = std::min(block, points - first_);
-      begin(pause);
-      for (std::int64_t layer = 0;; ++layer) {
-        const bool last = layer + 1 == law_.depth;
-        through(layer, last, pause);
+      if (layer == 0) begin(pause);
+      for (std::int64_t l = layer;; ++l) {
+        const bool last = l + 1 == law_.depth;
+        through(l, last, pause);
         if (last) break;
-        advance(layer + 1, pause);
+        advance(l + 1, pause);
       }
     }
     for (std::size_t layer = 0; layer < walks_.size(); ++layer) {
@@ -101,7 +86,66 @@ class CurveNetwork {
   }
 
  private:
+  /// As many layers as are resolved by the points, by their Fourier coefficients. The number of
+  /// layers done; of the next one h_ is there if everything is one block.
+  std::int64_t run_modes(bool whole, Pause& pause) {
+    frame(stream(0, Purpose::normals), law_.frame, start_modes_, h_modes_, pause);
+    draw_bias(0, law_.start_bias);
+    for (std::int64_t layer = 0;; ++layer) {
+      const bool last = layer + 1 == law_.depth;
+      CurveTotals totals(n_);
+      double* raw = raw_ == nullptr ? nullptr : raw_ + layer * law_.parts * law_.n_points * n_;
+      const bool resolved = modes_->through(h_modes_, bias_.data(), law_.weight, gain(), last,
+                                            totals, x_modes_, raw, pause);
+      if (!resolved) {
+        if (!whole) {
+          walks_.assign(walks_.size(), CurveWalk(n_));
+        } else {
+          dear_ = law_.n_points > largest_rank(law_.parts * law_.n_points);  // what they span
+          modes_->expand(h_modes_, bias_.data(), h_, pause);
+          std::fill_n(bias_.data(), n_, 0.0);
+        }
+        return layer;
+      }
+      walks_[static_cast<std::size_t>(layer)].totals = totals;
+      if (!totals.finite()) fail(layer);
+      if (last) return law_.depth;
+      const Index columns = x_modes_.cols();
+      multiply(layer + 1, x_modes_, h_modes_, whole && columns <= largest_rank(columns), pause);
+    }
+  }
+
   static constexpr Index block_size = 1024;  // units whose activations are computed together
+
+  /// Make use of Fourier coefficients if the start is resolved by equally spaced points, and its
+  /// derivatives are those after the angle.
+  void start_modes() {
+    const Index points = law_.n_points;
+    if (!phi_.kinks.empty()) return;
+    const Index largest = std::max<Index>(64, (Index{1} << 24) / n_ / 2);
+    modes_ = std::make_unique<CurveModes<Scalar>>(phi_, n_, points, law_.parts, largest);
+    const Eigen::Map<const MatrixOf<double>> start(law_.start, law_.rank, law_.parts * points);
+    WorkspaceOf<double> modes, expanded;
+    bool good = modes_->analyse(start.leftCols(points), modes);
+    if (good) {
+      CurveModes<double> check(phi_, law_.rank, points, law_.parts, largest);
+      const Buffer zeros(law_.rank);
+      std::atomic<bool> never{false};
+      Pause pause(&never);
+      check.expand(modes, zeros.data(), expanded, pause);
+      for (int p = 0; p < law_.parts; ++p) {
+        const auto given = start.middleCols(p * points, points);
+        const auto made = expanded.map().middleCols(p * points, points);
+        good = good && (given - made).norm() <= 1e-9 * given.norm();
+      }
+    }
+    if (good) {
+      start_modes_.resize(law_.rank, modes.cols()) =
+          (modes.map() * law_.scale).template cast<Scalar>();
+    } else {
+      modes_.reset();
+    }
+  }
 
   /// So many that the arrays of h and x take 32 MiB each.
   Index block_of_points() const {
@@ -127,14 +171,19 @@ class CurveNetwork {
     for (int p = 0; p < law_.parts; ++p) {
       part.middleCols(p * count_, count_) = start_.middleCols(p * law_.n_points + first_, count_);
     }
-    Eigen::Map<Matrix> h = h_.resize(n_, part.cols());
-    const Stream normals = stream(0, Purpose::normals);
-    if (law_.frame == 0) {
-      frame_.gaussian(normals, part, h, pause);
-    } else {
-      frame_.orthogonal(normals, law_.frame, part, h, pause);
-    }
+    frame(stream(0, Purpose::normals), law_.frame, factor_, h_, pause);
     draw_bias(0, law_.start_bias);
+  }
+
+  /// out <- Z r, or U r with U a frame in so many dimensions.
+  void frame(const Stream& draws, Index dimension, const WorkspaceOf<Scalar>& r,
+             WorkspaceOf<Scalar>& out, Pause& pause) {
+    out.resize(n_, r.cols());
+    if (dimension == 0) {
+      frame_.gaussian(draws, r.map(), out.map(), pause);
+    } else {
+      frame_.orthogonal(draws, dimension, r.map(), out.map(), pause);
+    }
   }
 
   /// h_ + bias_ is measured and turned into x_, with the standard deviation of the weights.
@@ -206,44 +255,50 @@ class CurveNetwork {
 
   /// h_ <- W x_ of the next layer, and its biases.
   void advance(std::int64_t layer, Pause& pause) {
+    multiply(layer, x_, h_,
+             law_.method != CurveMethod::weights && count_ == law_.n_points && !dear_, pause);
+  }
+
+  /// h <- W x, by a factor of x if it may be and is cheaper; x is lost. Then the biases.
+  void multiply(std::int64_t layer, WorkspaceOf<Scalar>& x, WorkspaceOf<Scalar>& h, bool factored,
+                Pause& pause) {
     Index rank = -1;
-    const bool whole = count_ == law_.n_points;
-    if (law_.method != CurveMethod::weights && whole && !dear_) {
-      rank = decomposition_.decompose(x_.map(), largest_rank(), factor_, pause);
+    if (factored) {
+      rank = decomposition_.decompose(x.map(), largest_rank(x.cols()), factor_, pause);
       if (rank == RankFactor<Scalar>::overflow) fail(layer);
       dear_ = rank < 0;
     }
-    h_.resize(n_, x_.cols());
     if (rank < 0) {
-      rank = x_.cols();
-      multiply_by_weights(layer, pause);
-    } else if (law_.weights == Weights::gaussian) {
-      frame_.gaussian(stream(layer, Purpose::normals), factor_.map(), h_.map(), pause);
+      rank = x.cols();
+      multiply_by_weights(layer, x, h, pause);
     } else {
-      frame_.orthogonal(stream(layer, Purpose::normals), n_, factor_.map(), h_.map(), pause);
+      const bool orthogonal = law_.weights == Weights::orthogonal;
+      frame(stream(layer, Purpose::normals), orthogonal ? n_ : 0, factor_, h, pause);
     }
     ranks_[static_cast<std::size_t>(layer)] = rank;
     draw_bias(layer, law_.sigma_b);
   }
 
   /// Up to which the factor is cheaper than the weights, in flops: a draw counts 60, and the thin
-  /// products of the reflectors count double.
-  Index largest_rank() const {
+  /// products of the reflectors count double. If that is known beforehand to be exceeded, 0.
+  Index largest_rank(Index columns) const {
     if (law_.method == CurveMethod::gram) return n_;
-    const double n = static_cast<double>(n_), columns = static_cast<double>(x_.cols());
-    return static_cast<Index>(n * (2.0 * columns + 60.0) / (10.0 * columns + 60.0));
+    const double n = static_cast<double>(n_), m = static_cast<double>(columns);
+    return static_cast<Index>(n * (2.0 * m + 60.0) / (10.0 * m + 60.0));
   }
 
-  void multiply_by_weights(std::int64_t layer, Pause& pause) {
+  void multiply_by_weights(std::int64_t layer, WorkspaceOf<Scalar>& x, WorkspaceOf<Scalar>& h,
+                           Pause& pause) {
     const Stream draws = stream(layer, Purpose::weights);
     if (law_.weights == Weights::orthogonal) {
-      haar_.apply(draws, x_.map(), pause);
-      h_.swap(x_);
+      haar_.apply(draws, x.map(), pause);
+      h.swap(x);
       return;
     }
+    h.resize(n_, x.cols());
     // rows of W that take 32 MiB
-    const Index most =
-        std::max<Index>(64, (Index{1} << 25) / static_cast<Index>(sizeof(Scalar)) / n_);
+    constexpr Index numbers = (Index{1} << 25) / static_cast<Index>(sizeof(Scalar));
+    const Index most = std::max<Index>(64, numbers / n_);
     std::uint64_t drawn = 0;
     for (Index row = 0; row < n_; row += most) {
       const Index rows = std::min(most, n_ - row);
@@ -251,7 +306,7 @@ class CurveNetwork {
       fill_normals(draws, drawn, w.data(), w.size(), pause);
       drawn +=
           static_cast<std::uint64_t>((w.size() + tile_normals - 1) / tile_normals * tile_normals);
-      product_.multiply(w, x_.map(), h_.map().middleRows(row, rows), pause);
+      product_.multiply(w, x.map(), h.map().middleRows(row, rows), pause);
     }
   }
 
@@ -270,7 +325,8 @@ class CurveNetwork {
   bool dear_ = false;  // the rank of a layer was too large for the factor to pay
   Buffer bias_, column_, table_;
   Matrix start_;
-  WorkspaceOf<Scalar> h_, x_, w_, factor_;
+  WorkspaceOf<Scalar> h_, x_, w_, factor_, start_modes_, h_modes_, x_modes_;
+  std::unique_ptr<CurveModes<Scalar>> modes_;  // where they are of use
   ProductOf<Scalar> product_;
   HaarMatrixOf<Scalar> haar_;
   RankFactor<Scalar> decomposition_;
@@ -278,20 +334,6 @@ class CurveNetwork {
   std::vector<CurveWalk> walks_;
   std::vector<std::int64_t> ranks_;
 };
-
-inline void check(const CurveLaw& law) {
-  if (law.width < 1 || law.depth < 1 || law.n_points < 1 || law.rank < 0) {
-    throw std::invalid_argument("width, depth and the number of points must be >= 1");
-  }
-  if (law.parts < 1 || law.parts > 3) throw std::invalid_argument("parts must be 1, 2 or 3");
-  if (law.depth > static_cast<std::int64_t>(largest_layer)) {
-    throw std::invalid_argument("depth must be < 2^24");
-  }
-  if (law.frame != 0 && (law.frame < law.rank || law.frame < law.width)) {
-    throw std::invalid_argument(
-        "a frame must have as many dimensions as columns, and as the width");
-  }
-}
 
 }  // namespace detail
 

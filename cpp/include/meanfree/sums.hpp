@@ -65,6 +65,7 @@ class Buffer {
  public:
   explicit Buffer(std::int64_t n) : lines_(static_cast<std::size_t>(n / 8 + 1)) {}
   double* data() { return lines_.front().value; }
+  const double* data() const { return lines_.front().value; }
 
  private:
   struct alignas(64) Line {
