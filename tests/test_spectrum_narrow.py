@@ -233,3 +233,24 @@ def test_limits_have_the_relative_variance_asked_for():
         assert mf.universal_spectrum("smooth", s).relative_variance == s
         if s > 1e-13:  # else one atom
             assert mf.universal_spectrum("bernoulli", s).relative_variance == s
+
+
+def test_digits_last_to_the_end_of_a_law():
+    # beyond |h| = 11, 1e-9 of the mass, phi'**2 is below 1e-112 and counts as 0
+    erf = mf.Ensemble("erf", 0.38393, 0.1, weights="orthogonal")
+    spectrum = mf.jacobian_spectrum(erf, 30, q=3.4854)
+    assert spectrum.diagnostics.residual < 1e-11
+    assert spectrum.diagnostics.total_mass == pytest.approx(1.0, abs=1e-10)
+    gelu = mf.Ensemble("gelu", 2.7934, weights="orthogonal")
+    spectrum = mf.jacobian_spectrum(gelu, 2, q=[2.0674, 4.6658])
+    assert spectrum.diagnostics.total_mass == pytest.approx(1.0, abs=1e-13)
+
+
+@pytest.mark.parametrize("depth", [1000, pytest.param(4000, marks=pytest.mark.slow)])
+def test_sums_over_many_laws_keep_their_digits(depth):
+    tanh = mf.critical("tanh", weights="orthogonal")
+    spectrum = mf.jacobian_spectrum(tanh, depth, q=1.0)
+    assert spectrum.diagnostics.total_mass == pytest.approx(1.0, abs=1e-15 * depth)
+    assert spectrum.diagnostics.residual < 1e-14 * depth
+    assert spectrum.diagnostics.newton_steps < 10.0
+    assert spectrum.log_cdf(spectrum.log_quantile(0.3)) == pytest.approx(0.3, abs=1e-15 * depth)

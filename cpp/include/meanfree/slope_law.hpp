@@ -42,7 +42,6 @@ class SlopeLaw {
     }
     n_atoms_ = static_cast<int>(t_.size());
     for (std::size_t k = 0; k < law.panels.size(); ++k) add(law.panels, k);
-    mean_ = 0.0;
     for (std::size_t j = 0; j < t_.size(); ++j) mean_ += w_[j] * t_[j];
   }
 
@@ -235,6 +234,10 @@ class SlopeLaw {
     }
     for (int n = 0; n < panel_order; ++n) panel.end += panel.a[n];
     panel.t_end = panel.end * panel.end;
+    Complex value, rate, second;
+    detail::clenshaw(panel.a, panel_order, {1.0, 0.0}, value, rate, second);
+    panel.steep = panel.closes &&
+                  std::fabs(2.0 * panel.end * rate.re * panel.to) > 4.0 * panel.half * panel.t_end;
     roots_.panels.push_back(panel);
   }
 
@@ -291,8 +294,9 @@ class SlopeLaw {
     }
     const double tiny = 1e-30 * panel.half;
     Complex a = panel.from - P, b = panel.to - P;
-    // log(b - P) of E(x) cancels against log(1 - t(b)/x)
-    if (slope == nullptr && size(b) < 0.1 * panel.half) b = gap_at_end(panel, P, x, a_root);
+    // log(b - P) of E(x) cancels against log(1 - t(b)/x); nothing cancels that of m where phi' ends
+    if ((slope == nullptr || panel.steep) && size(b) < 0.1 * panel.half)
+      b = gap_at_end(panel, P, x, a_root);
     if (size(a) < tiny) a.re = -tiny;
     if (size(b) < tiny) b.re = tiny;
     if (slope != nullptr) *slope = inverse(a) - inverse(b) - Complex{d_re, d_im};
@@ -305,29 +309,16 @@ class SlopeLaw {
   Complex exact_gap(const Panel& panel, Complex P, Complex x, Complex a_root, int j) const {
     const ChebyshevFit& fit = chebyshev_fit();
     const auto polynomial = [&](int k) { return fit.polynomial(k, j); };
-    const Complex sum = quotient(panel, P, polynomial) * (panel.slope[j] + a_root);
+    const Complex sum = detail::quotient(panel, P, polynomial) * (panel.slope[j] + a_root);
     return panel.half * ((t_[panel.first + j] - x) / sum);
   }
 
   /// b - P, as accurate as t(b) - x.
   static Complex gap_at_end(const Panel& panel, Complex P, Complex x, Complex a_root) {
-    const Complex secant = quotient(panel, P, [](int) { return 1.0; });
+    const Complex secant = detail::quotient(panel, P, [](int) { return 1.0; });
     const Complex sum = panel.end + a_root, difference = panel.end - a_root;
     return panel.half *
            ((size(sum) > size(difference) ? (panel.t_end - x) / sum : difference) / secant);
-  }
-
-  /// (phi'(z) - phi'(P)) / (z - P) in the panel's coordinate; polynomial(k) is T_k at z.
-  template <class Polynomial>
-  static Complex quotient(const Panel& panel, Complex P, Polynomial polynomial) {
-    const Complex s = (1.0 / panel.half) * (P - panel.middle), y = 2.0 * s;
-    Complex b1, b2, sum;
-    for (int k = panel.degree - 1; k > 0; --k) {
-      const Complex b = panel.a[k] + (y * b1 - b2);
-      sum += ((k == 1 ? 1.0 : 2.0) * polynomial(k - 1)) * b;
-      b2 = b1, b1 = b;
-    }
-    return sum;
   }
 
   template <int n>

@@ -44,12 +44,30 @@ struct LawPanel {
   double from, to, middle, half, segment, factor, radius, density;
   int first, degree;
   bool opens, closes;                    // first and last panel of its segment
+  bool steep;                            // it closes, and t tells better than z how near P is
   double a[panel_order];                 // Chebyshev coefficients of phi'
   double slope[panel_order];             // phi' at the nodes
   double distribution[panel_order + 1];  // of factor G
   double by_parts[panel_order];          // factor w_j G(z_j) t'(z_j)
   double mass, end, t_end;               // phi' and t at `to`
 };
+
+namespace detail {
+
+/// (phi'(z) - phi'(P)) / (z - P) in the panel's coordinate; polynomial(k) is T_k at z.
+template <class Polynomial>
+Complex quotient(const LawPanel& panel, Complex P, Polynomial polynomial) {
+  const Complex s = (1.0 / panel.half) * (P - panel.middle), y = 2.0 * s;
+  Complex b1, b2, sum;
+  for (int k = panel.degree - 1; k > 0; --k) {
+    const Complex b = panel.a[k] + (y * b1 - b2);
+    sum += ((k == 1 ? 1.0 : 2.0) * polynomial(k - 1)) * b;
+    b2 = b1, b1 = b;
+  }
+  return sum;
+}
+
+}  // namespace detail
 
 /// A solution of phi'(sqrt(q) z) = a, a = sign sqrt(x).
 struct LawRoot {

@@ -30,6 +30,14 @@ struct LogTerm {
   double offset = 0.0;  // where it vanishes with lambda
 };
 
+/// Add x to a sum; what rounding takes from it is returned (Knuth).
+MEANFREE_INLINE double add_to(double& sum, double x) {
+  const double next = sum + x, added = next - sum;
+  const double lost = (sum - (next - added)) + (x - added);
+  sum = next;
+  return lost;
+}
+
 /// The equation and its first derivatives at n points.
 template <int n>
 struct SpectralState {
@@ -131,7 +139,10 @@ class SpectralEquation {
     for (std::size_t l = 0; l < size; ++l)
       laws_[l].template evaluate<n>(x[l], state.law[l], state.roots.data() + l * n);
     const double over_r = 1.0 / uses_[0].r;
-    Lanes<n> m, value, slope;
+    // the logarithms of thousands of laws, -10 and pi each, cancel against n log(1 + m): `lost` is
+    // what rounding takes from their sum; of a few, it is no more than that of the logarithms
+    const bool many = size > few_laws;
+    Lanes<n> m, value, slope, added, lost;
     const Lanes<n>& first = state.law[0].m;
     fill<n>(m, [&](int i) MEANFREE_INLINED { return over_r * first[i]; });
     state.m = m;
@@ -147,6 +158,7 @@ class SpectralEquation {
     }
     fill<n>(value, [&](int i) MEANFREE_INLINED { return log_mean_ + power_ * log(m[i]); });
     fill<n>(slope, [&](int) MEANFREE_INLINED { return Complex{}; });
+    fill<n>(lost, [&](int) MEANFREE_INLINED { return Complex{}; });
     fill<n>(state.excess, [&](int) MEANFREE_INLINED { return Complex{}; });
     for (std::size_t l = 0; l < size; ++l) {
       const LawUse use = uses_[l];
@@ -156,11 +168,16 @@ class SpectralEquation {
       fill<n>(growth, [&](int i) MEANFREE_INLINED { return inverse(y[i] * law.slope[i]); });
       // log(x_l M_l / E t), which keeps its digits where M_l is small
       const double over_mean = 1.0 / laws_[l].mean();
-      if (use.n != 0.0)
-        fill<n>(value, [&](int i) MEANFREE_INLINED {
-          return value[i] +
-                 use.n * log_one_plus(over_mean * law.second[i], over_mean * (y[i] * law.m[i]));
+      if (use.n != 0.0) {
+        fill<n>(added, [&](int i) MEANFREE_INLINED {
+          return use.n * log_one_plus(over_mean * law.second[i], over_mean * (y[i] * law.m[i]));
         });
+        MEANFREE_INDEPENDENT
+        for (int i = 0; i < n; ++i) {
+          const double re = add_to(value.re[i], added.re[i]), im = add_to(value.im[i], added.im[i]);
+          lost.re[i] += many ? re : 0.0, lost.im[i] += many ? im : 0.0;
+        }
+      }
       fill<n>(slope,
               [&](int i) MEANFREE_INLINED { return slope[i] + (use.n * use.r) * growth[i]; });
       if (l == 0) {
@@ -204,7 +221,7 @@ class SpectralEquation {
         });
       }
     }
-    state.value = value;
+    fill<n>(state.value, [&](int i) MEANFREE_INLINED { return value[i] + lost[i]; });
     state.slope = slope;
   }
 
@@ -249,16 +266,20 @@ class SpectralEquation {
       argument<n>(term, state, u);
       for (int i = 0; i < n; ++i) sum.im[i] += factor * arg(u[i]);
     }
+    double lost[n] = {};
     for (std::size_t l = 0; l < laws_.size(); ++l) {
       if (uses_[l].n == 0.0) continue;
       double integral[n];
       laws_[l].template log_integral<n>(x[l], integral, state.roots.data() + l * n);
-      for (int i = 0; i < n; ++i) sum.im[i] += (uses_[l].n / uses_[l].r) * integral[i];
+      for (int i = 0; i < n; ++i)
+        lost[i] += add_to(sum.im[i], (uses_[l].n / uses_[l].r) * integral[i]);
     }
-    for (int i = 0; i < n; ++i) out[i] = sum.im[i] / pi;
+    for (int i = 0; i < n; ++i) out[i] = (sum.im[i] + lost[i]) / pi;
   }
 
  private:
+  static constexpr std::size_t few_laws = 16;
+
   template <int n>
   MEANFREE_INLINE void argument(const LogTerm& term, const SpectralState<n>& state,
                                 Lanes<n>& out) const {

@@ -74,14 +74,16 @@ class CurveMarch : public SpectralDescent {
       coarse = now > 0.05 * highest;
       h *= std::min(2.5, std::max(0.3, std::pow(3e-3 / (error + 1e-12), 0.25)));
       const double y = piece.log_lambda(v);
-      if (piece.nodes.size() > 3 && now < 0.5 * highest && now < asked) {
-        if (find_edge(piece, piece.nodes.back(), end)) break;
-        asked = 0.6 * now;
-      }
-      if (now < 1e-14 || (has_panels_ && piece.nodes.back().density < 3e-16)) {
+      // first, since the soft edge where the normal's tail was cut has no mass beside it
+      const double rounding = has_panels_ ? 3e-16 * equation_.weight() : 0.0;
+      if (now < std::max(1e-14, rounding) || (has_panels_ && piece.nodes.back().density < 1e-15)) {
         end.kind = EdgeKind::effective;
         end.log_lambda = y;
         break;
+      }
+      if (piece.nodes.size() > 3 && now < 0.5 * highest && now < asked) {
+        if (find_edge(piece, piece.nodes.back(), end)) break;
+        asked = 0.6 * now;
       }
       bool tiny = std::fabs(y - piece.anchor) > 1e7;
       for (const Complex& z : trial) tiny = tiny || size(z) < 1e-150 || size(z) > 1e150;
