@@ -149,6 +149,33 @@ def test_single_precision_and_small_inputs_hide_directions():
     assert ranks["float64", 1.0] < ranks["float64", np.sqrt(500.0)]
 
 
+def test_errors_below_the_epsilon_of_single_precision_are_right():
+    # of subspaces whose directions are right to epsilon over rcond, 1.2e-3
+    fits = [
+        fit_fourier(CHAOTIC, 100, 3, frequencies=[1], radius=5.0, arc=2 * np.pi, rcond=1e-4,
+                    dtype=dtype, **SMALL)
+        for dtype in ("float32", "float64")
+    ]  # fmt: skip
+    assert fits[0].rank == fits[1].rank
+    assert 0.0 < fits[1].error[0] < 1.2e-7
+    assert fits[0].error == pytest.approx(fits[1].error, rel=2.4e-3)
+
+
+def test_the_strictest_cut_keeps_the_largest_direction():
+    fit = fit_fourier(CHAOTIC, 40, 2, dtype="float32", rcond=1.0 - 2.0**-53, **SMALL)
+    assert fit.rank == 1
+
+
+@pytest.mark.parametrize("word", ["float32", "float64"])
+def test_a_precision_is_a_word_or_a_type_of_numpy(word):
+    fits = [
+        fit_fourier(CHAOTIC, 9, 1, dtype=dtype, **SMALL)
+        for dtype in (word, np.dtype(word), getattr(np, word))
+    ]
+    assert [fit.dtype for fit in fits] == [word] * 3
+    assert np.array_equal(fits[0].error, fits[2].error)
+
+
 def test_a_larger_cut_keeps_fewer_directions_and_fits_worse():
     fits = [fit_fourier(CHAOTIC, 100, 3, rcond=rcond, **SMALL) for rcond in (1e-12, 1e-6, 1e-2)]
     assert fits[0].rank > fits[1].rank > fits[2].rank > 0
@@ -226,9 +253,12 @@ def test_fit_says_what_it_depends_on():
             r"frequencies\[0\] must be an integer or a pair \(low, high",
         ),
         ({"radius": -1.0}, "radius must be finite and >= 0, got -1.0"),
-        ({"rcond": 1.5}, r"rcond must be in \[0, 1\], got 1.5"),
+        ({"rcond": 1.5}, r"rcond must be in \[0, 1\), got 1.5"),
+        ({"rcond": 1.0}, r"rcond must be in \[0, 1\), got 1.0"),
+        ({"frequencies": []}, r"frequencies must have at least one item, got \[\]"),
         ({"arc": 0.0}, r"arc must be in \(0, 2 pi\], got 0.0"),
-        ({"dtype": "float16"}, "dtype must be one of float32, float64; got 'float16'"),
+        ({"dtype": "float16"}, "dtype must be one of float64, float32; got 'float16'"),
+        ({"dtype": np.int64}, "dtype must be one of float64, float32; got 'int64'"),
         ({"seed": -1}, "seed must be an integer in"),
         ({"n_in": 1}, r"n_in must be an integer in \[2, 2\*\*31 - 1\], got 1"),
         (
@@ -255,7 +285,10 @@ def test_bad_value_is_named(options, message):
         ({"frequencies": "1"}, "frequencies must be a sequence of integers or pairs, got '1'"),
         ({"frequencies": 3}, "frequencies must be a sequence of integers or pairs, got 3"),
         ({"frequencies": [1.5]}, r"frequencies\[0\] must be an integer in \[1, 149\], got 1.5"),
-        ({"dtype": np.float64}, "dtype must be one of float32, float64; got"),
+        ({"dtype": float}, "dtype must be one of float64, float32; got <class 'float'>"),
+            {"dtype": float},
+            "dtype must be one of float64, float32; got <class 'float'> of type type",
+        ),
         ({"rcond": "1"}, "rcond must be a number"),
     ],
 )

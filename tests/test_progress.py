@@ -3,6 +3,7 @@ import pytest
 
 import meanfree as mf
 from meanfree import _core
+from meanfree.manifold import fourier_regression
 from meanfree.spectrum import rectangular_spectrum
 
 NETWORK = mf.Ensemble("tanh", 1.2, 0.1)
@@ -12,6 +13,7 @@ CALLS = {
     "spectrum of widths": lambda p: rectangular_spectrum(NETWORK, [3, 2, 4], progress=p),
     "lengths": lambda p: mf.tune_critical("tanh", 9, progress=p),
     "factors": lambda p: mf.log_singular_values([np.eye(3)] * 4, progress=p),
+    "steps": lambda p: fourier_regression(NETWORK, 5, 2, n_angles=9, progress=p),
     "networks": lambda p: mf.simulate_jacobian(NETWORK, 5, 2, n_samples=3, progress=p),
 }
 

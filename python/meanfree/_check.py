@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+Precision = Literal["float64", "float32"]
+PrecisionLike = Precision | np.dtype[Any] | type[np.generic]
+"""What an argument `dtype` may be: the word, or numpy's type of that name."""
 
 _LARGEST_SEED = 2**64 - 1
 
@@ -28,11 +32,13 @@ class Range(NamedTuple):
     low: float = -np.inf
     high: float = np.inf
     open_low: bool = False
+    open_high: bool = False
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
         """Tell for each value whether it is finite and inside."""
         above = values > self.low if self.open_low else values >= self.low
-        inside: NDArray[np.bool_] = np.isfinite(values) & above & (values <= self.high)
+        below = values < self.high if self.open_high else values <= self.high
+        inside: NDArray[np.bool_] = np.isfinite(values) & above & below
         return inside
 
     def describe(self, value: float) -> str:
@@ -133,6 +139,16 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
         msg = f"{name} must be one of {', '.join(options)}; got {unknown(value, options)}"
         raise ValueError(msg)
     return value
+
+
+def precision(value: Any) -> Precision:
+    """Return the word for a `dtype`, given as this word or as numpy's type."""
+    word = value
+    if isinstance(value, np.dtype):
+        word = value.name
+    elif isinstance(value, type) and issubclass(value, np.generic):
+        word = value.__name__
+    return cast("Precision", choice("dtype", word, get_args(Precision)))
 
 
 def unknown(value: str, options: Sequence[str]) -> str:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from meanfree import _core
-from meanfree._check import Range, choice, integer, real, size
+from meanfree._check import Range, integer, precision, real, size
 from meanfree._check import seed as check_seed
+from meanfree._progress import progress_bar
 from meanfree.ensemble import Ensemble, as_ensemble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from meanfree._check import Precision, PrecisionLike
 
     Array = NDArray[np.float64]
     Band = tuple[int, int]
 
-Precision = Literal["float32", "float64"]
-
 _ARC = Range("in (0, 2 pi]", 0.0, 2 * np.pi, open_low=True)
 _RADIUS = Range("finite and >= 0", 0.0, 1e20)
-_RCOND = Range("in [0, 1]", 0.0, 1.0)
+_RCOND = Range("in [0, 1)", 0.0, 1.0, open_high=True)
 _BANDS = ((1, 20), (21, 60), (61, 120), (121, 199))
 
 
@@ -45,7 +46,7 @@ class FourierFit:
     singular_values : (min(n_angles, width),) array
         Of the features, descending.
     rcond : float
-        Smallest of them that is kept, in units of the largest.
+        Those of at most this share of the largest are not kept.
     dtype : {"float64", "float32"}
     radius, arc : float
     """
@@ -70,11 +71,12 @@ def fourier_regression(
     n_outputs: int = 100,
     frequencies: Sequence[int | Band] | None = None,
     radius: float = 1.0,
-    dtype: Precision = "float64",
+    dtype: PrecisionLike = "float64",
     rcond: float | None = None,
     seed: int = 0,
     arc: float = np.pi,
     n_in: int = 500,
+    progress: bool | None = None,
 ) -> Array:
     """Return how badly a random network's last hidden layer fits random functions on an arc.
 
@@ -98,16 +100,16 @@ def fourier_regression(
         Functions for each frequency, at least 1.
     frequencies : sequence of int or (int, int), optional
         Periods along the arc; a pair (low, high) is a band with all of them, of equal energy. In
-        [1, (n_angles - 1) // 2]: above, two frequencies agree on the angles. Default: the bands
-        1-20, 21-60, 61-120 and 121-199, or what of them is in that range.
+        [1, (n_angles - 1) // 2]: above, two frequencies agree on the angles. At least one.
+        Default: the bands 1-20, 21-60, 61-120 and 121-199, or what of them is in that range.
     radius : float
         Length of the inputs, in [0, 1e20]. ``sqrt(n_in)`` gives h^1 the variance sigma_w**2 +
         sigma_b**2. It decides how nonlinear the first layer is.
     dtype : {"float64", "float32"}
-        Precision of the network and of the least squares. It decides how many directions of the
-        features can be told from rounding.
+        Precision of the network and of the least squares, also as numpy's type. It decides how many
+        directions of the features can be told from rounding.
     rcond : float, optional
-        Singular values of the features below rcond times the largest are taken as 0; in [0, 1].
+        Singular values of the features of at most rcond times the largest count as 0; in [0, 1).
         Default: the machine epsilon of `dtype` times ``max(n_angles, width)``.
     seed : int
         In [0, 2**64 - 1]. Both precisions use the same network and functions, to rounding.
@@ -115,6 +117,8 @@ def fourier_regression(
         Angle of the arc, in (0, 2 pi]; the half circle by default.
     n_in : int
         Dimension of the inputs, at least 2.
+    progress : bool, optional
+        Whether to draw a progress bar; default: if stderr is a terminal and the call lasts.
 
     Returns
     -------
@@ -129,6 +133,11 @@ def fourier_regression(
         If a value is out of its range, keep is not 1 or the activations overflow `dtype`.
     TypeError
         If an argument is of the wrong kind.
+
+    Notes
+    -----
+    There is no n_threads: the time goes into numpy's matrix products and singular value
+    decomposition, which use the threads of its BLAS. The last bits may depend on their number.
 
     Examples
     --------
@@ -154,6 +163,7 @@ def fourier_regression(
         seed=seed,
         arc=arc,
         n_in=n_in,
+        progress=progress,
     ).error
 
 
@@ -166,11 +176,12 @@ def fit_fourier(
     n_outputs: int = 100,
     frequencies: Sequence[int | Band] | None = None,
     radius: float = 1.0,
-    dtype: Precision = "float64",
+    dtype: PrecisionLike = "float64",
     rcond: float | None = None,
     seed: int = 0,
     arc: float = np.pi,
     n_in: int = 500,
+    progress: bool | None = None,
 ) -> FourierFit:
     """Return the errors of `fourier_regression` with what they depend on.
 
@@ -183,7 +194,9 @@ def fit_fourier(
     Notes
     -----
     One singular value decomposition of the features serves all frequencies: with U the kept left
-    singular vectors the fit of a function f is ``U U^T f``, and the cosine ``|U^T f| / |f|``.
+    singular vectors the fit of a function f is ``U U^T f``, and the cosine ``|U^T f| / |f|``. Its
+    distance from 1 is computed as ``|r|^2 / (|f|^2 (1 + cos))``, r = f - U U^T f, which is right
+    to the square of the machine epsilon.
 
     Examples
     --------
@@ -200,37 +213,48 @@ def fit_fourier(
     width, depth = size("width", width), size("depth", depth)
     n_angles, n_outputs = size("n_angles", n_angles, 3), size("n_outputs", n_outputs)
     bands = _bands(frequencies, (n_angles - 1) // 2)
-    precision: Precision = (
-        "float32" if choice("dtype", dtype, get_args(Precision)) == "float32" else "float64"
-    )
-    kind: Any = np.dtype(precision).type
+    word: Precision = precision(dtype)
+    kind: Any = np.dtype(word).type
     cut = float(np.finfo(kind).eps) * max(n_angles, width)
     cut = cut if rcond is None else real("rcond", rcond, _RCOND)
     length, angle = real("radius", radius, _RADIUS), real("arc", arc, _ARC)
     key, n_in = check_seed(seed), size("n_in", n_in, 2)
 
     inputs = length * _circle(angle * np.arange(n_angles) / n_angles)
-    features = arc_features(e, width, depth, inputs.astype(kind), n_in, key)
-    vectors, values, _ = np.linalg.svd(features, full_matrices=False)
-    rank = int(np.count_nonzero(values > kind(cut) * values[0]))
-    kept = vectors[:, :rank]
-    errors = np.empty((len(bands), n_outputs))
-    for i, band in enumerate(bands):
-        targets = _functions(band, n_angles, n_outputs, key, i).astype(kind)
-        cosine = np.linalg.norm(kept.T @ targets, axis=0) / np.linalg.norm(targets, axis=0)
-        errors[i] = np.maximum(1.0 - cosine.astype(np.float64), 0.0)
+    with progress_bar(progress, "steps", depth + 1 + len(bands)) as report:
+        features = arc_features(e, width, depth, inputs.astype(kind), n_in, key, report)
+        vectors, singular, _ = np.linalg.svd(features, full_matrices=False)
+        values = singular.astype(np.float64)
+        rank = int(np.count_nonzero(values > cut * values[0]))
+        kept = vectors[:, :rank]
+        errors = np.empty((len(bands), n_outputs))
+        for i, band in enumerate(bands):
+            if report is not None:
+                report(depth + 1 + i)
+            targets = _functions(band, n_angles, n_outputs, key, i).astype(kind)
+            errors[i] = _distance(kept, targets)
     spread = errors.std(axis=1, ddof=1) if n_outputs > 1 else np.full(len(bands), np.nan)
     return FourierFit(
         frequencies=bands,
         error=errors.mean(axis=1),
         error_error=spread / np.sqrt(n_outputs),
         rank=rank,
-        singular_values=values.astype(np.float64),
+        singular_values=values,
         rcond=cut,
-        dtype=precision,
+        dtype=word,
         radius=length,
         arc=angle,
     )
+
+
+def _distance(kept: NDArray[Any], targets: NDArray[Any]) -> Array:
+    """Return 1 - cos of the angle between each column and its projection onto `kept`."""
+    share = kept.T @ targets
+    missing = (targets - kept @ share).astype(np.float64)
+    squares = np.sum(targets.astype(np.float64) ** 2, axis=0)
+    cosine = np.sqrt(np.sum(share.astype(np.float64) ** 2, axis=0) / squares)
+    distance: Array = np.sum(missing**2, axis=0) / (squares * (1.0 + cosine))
+    return np.minimum(distance, 1.0)
 
 
 def _bands(frequencies: Any, highest: int) -> tuple[Band, ...]:
@@ -251,6 +275,9 @@ def _bands(frequencies: Any, highest: int) -> tuple[Band, ...]:
             msg = f"{name} must have low <= high, got {(low, high)}"
             raise ValueError(msg)
         bands.append((low, high))
+    if not bands:
+        msg = f"frequencies must have at least one item, got {frequencies!r:.60}"
+        raise ValueError(msg)
     return tuple(bands)
 
 
@@ -259,7 +286,13 @@ def _circle(theta: Array) -> Array:
 
 
 def arc_features(
-    e: Ensemble, width: int, depth: int, x: NDArray[Any], n_in: int, seed: int
+    e: Ensemble,
+    width: int,
+    depth: int,
+    x: NDArray[Any],
+    n_in: int,
+    seed: int,
+    report: Callable[[int], None] | None = None,
 ) -> NDArray[Any]:
     """Return phi(h^depth), (n, width), of inputs (n, 2) in a plane, in the precision of `x`."""
     for layer in range(depth):
@@ -275,6 +308,8 @@ def arc_features(
             )
             raise ValueError(msg)
         x = np.asarray(e.activation(h.astype(np.float64))).astype(x.dtype)
+        if report is not None:
+            report(layer + 1)
     return x
 
 
