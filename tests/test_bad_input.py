@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import meanfree as mf
 from meanfree.activations import NAMES
-from meanfree.manifold import fourier_regression, sawtooth
+from meanfree.manifold import fourier_regression, linear_regions, sawtooth
 
 NETWORK = mf.Ensemble("tanh", 1.5, 0.3)
 SPECTRUM = mf.universal_spectrum("smooth", 0.5)
@@ -84,6 +84,7 @@ COUNTS = {
     "n_threads of simulate_propagation": lambda v: mf.simulate_propagation(
         NETWORK, 5, 2, n_threads=v
     ),
+    "n_threads of linear_regions": lambda v: linear_regions(*sawtooth(2), [0.0, 1.0], n_threads=v),
 }
 SCALAR_ONLY = {"sigma_w", "sigma_b", "keep", "alpha", "keep of phase_diagram"} | {
     "sigma_b of critical",

@@ -58,6 +58,9 @@ LONG_CALLS = {
         "mf.phase_diagram(mf.Activation(np.arctan), np.linspace(1, 5, 3000),"
         " np.linspace(0, 4, 3000), n_threads={n_threads}, progress=False)"
     ),
+    "linear_regions": (
+        "linear_regions(*sawtooth(30), [0.0, 1.0], n_threads={n_threads}, progress=False)"
+    ),
 }
 
 # These know one thread only.
@@ -76,6 +79,7 @@ CHILD = """
 import signal, sys, time
 import numpy as np
 import meanfree as mf
+from meanfree.manifold import linear_regions, sawtooth
 network = mf.Ensemble("tanh", 1.5, 0.1)
 def tanh(h):
     time.sleep(0.1 if slowly else 0.0)
@@ -141,6 +145,7 @@ def check_interrupt(call: str) -> None:
 FORK = """
 import os
 import meanfree as mf
+from meanfree.manifold import linear_regions, sawtooth
 network = mf.Ensemble("tanh", 1.5, 0.1)
 def run():
     return mf.simulate_propagation(

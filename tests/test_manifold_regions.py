@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meanfree import _manifold_regions
+from meanfree import _manifold_walk
 from meanfree.manifold import linear_regions, region_borders, sawtooth
 
 LINE = [[0.0], [1.0]]
@@ -173,13 +173,74 @@ def test_long_curves_are_cut_into_blocks_without_a_trace(monkeypatch):
     curve = np.random.default_rng(2).standard_normal((9, 3)) * 2.0
     whole = region_borders(weights, biases, curve, closed=True)
     tooth = region_borders(*sawtooth(11), LINE)
-    monkeypatch.setattr(_manifold_regions, "_BLOCK", 128)
+    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
     again = region_borders(weights, biases, curve, closed=True)
     assert np.array_equal(again.place, whole.place)
     assert np.array_equal(again.layer, whole.layer)
     again = region_borders(*sawtooth(11), LINE)
     assert np.array_equal(again.place, tooth.place)
     assert np.array_equal(again.layer, tooth.layer)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 16])
+def test_threads_leave_no_trace(monkeypatch, n_threads):
+    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    weights, biases = random_network([3, 30, 30, 30, 1], 2)
+    curve = np.random.default_rng(2).standard_normal((60, 3)) * 2.0
+    for network, path in (((weights, biases), curve), (sawtooth(12), LINE)):
+        alone = region_borders(*network, path, n_threads=1)
+        shared = region_borders(*network, path, n_threads=n_threads)
+        assert np.array_equal(shared.place, alone.place)
+        assert np.array_equal(shared.layer, alone.layer)
+
+
+def test_no_more_threads_work_than_are_asked_for(monkeypatch):
+    import threading
+
+    working, most, lock, bend = set(), [], threading.Lock(), _manifold_walk._bend
+
+    def watched(*arguments):
+        with lock:
+            working.add(threading.get_ident())
+            most.append(len(working))
+        bend(*arguments)
+        with lock:
+            working.remove(threading.get_ident())
+
+    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_manifold_walk, "_bend", watched)
+    assert linear_regions(*sawtooth(12), LINE, n_threads=3) == 2**12
+    assert max(most) in (2, 3)
+    most.clear()
+    assert linear_regions(*sawtooth(12), LINE, n_threads=1) == 2**12
+    assert max(most) == 1
+
+
+def test_an_overflow_in_any_piece_ends_all_threads(monkeypatch):
+    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    weights = [np.array([[1e50]]), np.array([[1e50]]), np.ones((1, 1))]
+    curve = np.append(np.linspace(0.0, 1.0, 999), 1e10)  # the last piece is too far
+    with pytest.raises(ValueError, match=r"must keep activations <= 1e\+100, got 1e\+110"):
+        linear_regions(weights, np.zeros((3, 1)), curve, n_threads=4)
+
+
+def test_progress_ends_at_the_whole_curve(monkeypatch):
+    from contextlib import contextmanager
+
+    from meanfree import _manifold_regions
+
+    done = []
+
+    @contextmanager
+    def bar(progress, label, total):
+        yield done.append
+
+    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_manifold_regions, "progress_bar", bar)
+    linear_regions(*sawtooth(12), LINE, n_threads=3)
+    assert done == sorted(done)
+    assert len(set(done)) > 20
+    assert done[-1] == 100
 
 
 # --- what counts ----------------------------------------------------------------------------------

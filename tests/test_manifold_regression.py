@@ -152,10 +152,19 @@ def test_single_precision_and_small_inputs_hide_directions():
 def test_errors_below_the_epsilon_of_single_precision_are_right():
     # of subspaces whose directions are right to epsilon over rcond, 1.2e-3
     fits = [
-        fit_fourier(CHAOTIC, 100, 3, frequencies=[1], radius=5.0, arc=2 * np.pi, rcond=1e-4,
-                    dtype=dtype, **SMALL)
+        fit_fourier(
+            CHAOTIC,
+            100,
+            3,
+            frequencies=[1],
+            radius=5.0,
+            arc=2 * np.pi,
+            rcond=1e-4,
+            dtype=dtype,
+            **SMALL,
+        )
         for dtype in ("float32", "float64")
-    ]  # fmt: skip
+    ]
     assert fits[0].rank == fits[1].rank
     assert 0.0 < fits[1].error[0] < 1.2e-7
     assert fits[0].error == pytest.approx(fits[1].error, rel=2.4e-3)

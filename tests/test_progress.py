@@ -3,7 +3,7 @@ import pytest
 
 import meanfree as mf
 from meanfree import _core
-from meanfree.manifold import fourier_regression
+from meanfree.manifold import fourier_regression, linear_regions, sawtooth
 from meanfree.spectrum import rectangular_spectrum
 
 NETWORK = mf.Ensemble("tanh", 1.2, 0.1)
@@ -14,6 +14,7 @@ CALLS = {
     "lengths": lambda p: mf.tune_critical("tanh", 9, progress=p),
     "factors": lambda p: mf.log_singular_values([np.eye(3)] * 4, progress=p),
     "steps": lambda p: fourier_regression(NETWORK, 5, 2, n_angles=9, progress=p),
+    "curve": lambda p: linear_regions(*sawtooth(3), [0.0, 1.0], progress=p),
     "networks": lambda p: mf.simulate_jacobian(NETWORK, 5, 2, n_samples=3, progress=p),
 }
 

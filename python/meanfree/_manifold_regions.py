@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from meanfree._check import Range, integer, real_array
+from meanfree._check import cores, integer, real_array
+from meanfree._manifold_walk import NUMBER, Job, Walk, first_difference
+from meanfree._progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,15 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
-    Layers = NDArray[np.int64]
-    Patterns = list[NDArray[np.bool_]]
 
 MAX_DEPTH = 53
 """Of `sawtooth`: beyond it the borders of the pieces are no doubles."""
-
-_BLOCK = 2**18  # pre-activations of a layer held at once, 2 MiB: in the cache
-_NUMBER = Range("in [-1e100, 1e100]", -1e100, 1e100)  # squares and products stay finite
-_EPS = float(np.finfo(np.float64).eps)
 
 
 class ReluNetwork(NamedTuple):
@@ -117,6 +113,8 @@ def linear_regions(
     curve: ArrayLike,
     *,
     closed: bool = False,
+    n_threads: int | None = None,
+    progress: bool | None = None,
 ) -> int:
     """Count the linear regions of a ReLU network that a curve passes through.
 
@@ -134,6 +132,12 @@ def linear_regions(
         At least two points; (n_points,) is taken for n_in = 1.
     closed : bool
         Whether the last point is joined to the first one.
+    n_threads : int, optional
+        Threads to share the pieces of long curves; default: all cores. The result is the same for
+        any number.
+    progress : bool, optional
+        Whether to draw a progress bar, of the share of the curve in percent; default: if stderr is
+        a terminal and the call lasts.
 
     Returns
     -------
@@ -170,7 +174,10 @@ def linear_regions(
     >>> linear_regions([hidden, readout], [np.zeros(50), np.zeros(1)], circle, closed=True)
     100
     """
-    n_borders = len(region_borders(weights, biases, curve, closed=closed).place)
+    borders = region_borders(
+        weights, biases, curve, closed=closed, n_threads=n_threads, progress=progress
+    )
+    n_borders = len(borders.place)
     return max(1, n_borders) if closed else n_borders + 1
 
 
@@ -180,12 +187,14 @@ def region_borders(
     curve: ArrayLike,
     *,
     closed: bool = False,
+    n_threads: int | None = None,
+    progress: bool | None = None,
 ) -> RegionBorders:
     """Return where along a curve the linear region of a ReLU network changes.
 
     Parameters
     ----------
-    weights, biases, curve, closed
+    weights, biases, curve, closed, n_threads, progress
         As in `linear_regions`.
 
     Returns
@@ -214,113 +223,18 @@ def region_borders(
     if not isinstance(closed, bool | np.bool_):
         msg = f"closed must be True or False, got {closed!r:.60}"
         raise TypeError(msg)
+    threads = cores(n_threads)
     places = np.arange(len(points) + bool(closed), dtype=np.float64)
     if closed:
         points = np.concatenate([points, points[:1]])
     moves = np.concatenate([[True], np.any(points[1:] != points[:-1], axis=1)])
-    walk = _walk(layers[:-1], _Walk(places[moves], points[moves]))
+    with progress_bar(progress, "curve", 100) as report:
+        job = Job(layers[:-1], places[-1], threads, report)
+        walk = job.run(Walk(places[moves], points[moves]))
     place, layer = walk.places[walk.layer > 0], walk.layer[walk.layer > 0]
-    if closed and (found := _first_difference(walk.last, walk.first)):
+    if closed and (found := first_difference(walk.last, walk.first)):
         place, layer = np.concatenate([[0.0], place]), np.concatenate([[found], layer])
     return RegionBorders(place, layer)
-
-
-class _Walk:
-    """A piece of the curve: points with the activations of one layer.
-
-    `layer` holds for each point the first hidden layer, from 1 on, whose active units change there;
-    0 if none does. Of the two ends this is not known before the neighbours' patterns, `first` and
-    `last`, one array for each layer, are compared.
-    """
-
-    def __init__(self, places: Array, values: Array, layer: Layers | None = None) -> None:
-        self.places, self.values = places, values
-        self.layer = np.zeros(len(places), dtype=np.int64) if layer is None else layer
-        self.first: Patterns = []
-        self.last: Patterns = []
-
-
-def _walk(layers: list[tuple[Array, Array]], walk: _Walk, begin: int = 0) -> _Walk:
-    """Carry a piece of the curve through `layers` from index `begin` on; long ones in halves."""
-    if len(walk.places) < 2:  # a single point
-        return walk
-    for index in range(begin, len(layers)):
-        weight, bias = layers[index]
-        if walk.values.shape[0] * max(weight.shape) > _BLOCK and len(walk.places) > 64:
-            middle = len(walk.places) // 2
-            pieces = [slice(None, middle + 1), slice(middle, None)]
-            halves = [
-                _walk(layers, _Walk(walk.places[p], walk.values[p], walk.layer[p]), index)
-                for p in pieces
-            ]
-            return _joined(walk, halves[0], halves[1], index)
-        _bend(walk, weight, bias, index + 1)
-    return walk
-
-
-def _joined(walk: _Walk, left: _Walk, right: _Walk, begin: int) -> _Walk:
-    """Put two halves of `walk` together; they share the point between them."""
-    layer = np.concatenate([left.layer, right.layer[1:]])
-    middle = len(left.layer) - 1
-    if not layer[middle] and (found := _first_difference(left.last, right.first)):
-        layer[middle] = begin + found
-    joined = _Walk(np.concatenate([left.places, right.places[1:]]), np.empty((0, 0)), layer)
-    joined.first, joined.last = walk.first + left.first, walk.last + right.last
-    return joined
-
-
-def _first_difference(one: Patterns, other: Patterns) -> int:
-    """Return the number, from 1 on, of the first patterns that differ; 0 if all are equal."""
-    for number, (a, b) in enumerate(zip(one, other, strict=True), 1):
-        if not np.array_equal(a, b):
-            return number
-    return 0
-
-
-def _bend(walk: _Walk, weight: Array, bias: Array, number: int) -> None:
-    """Carry `walk` through one hidden layer."""
-    h = walk.values @ weight.T
-    h += bias
-    norms = np.linalg.norm(walk.values, axis=1), np.linalg.norm(weight, axis=1)
-    rounding = np.multiply.outer(norms[0], 4 * _EPS * norms[1])
-    rounding += 4 * _EPS * np.abs(bias)
-    h[np.abs(h) <= rounding] = 0.0
-    del rounding
-    positive, negative = h > 0, h < 0
-    changes = (positive[:-1] & negative[1:]) | (negative[:-1] & positive[1:])
-    before, unit = np.nonzero(changes)
-    if len(before):
-        h = _insert_zeros(walk, h, before, unit)
-        positive = h > 0
-    active = positive[:-1] | positive[1:]  # between neighbours no sign changes any more
-    walk.layer[1:-1][(walk.layer[1:-1] == 0) & np.any(active[:-1] != active[1:], axis=1)] = number
-    walk.first.append(active[0].copy())
-    walk.last.append(active[-1].copy())
-    walk.values = np.maximum(h, 0.0, out=h)
-    largest = float(walk.values.max())
-    if not largest <= _NUMBER.high:
-        msg = f"weights and biases must keep activations <= {_NUMBER.high:g}, got {largest:.6g}"
-        raise ValueError(msg)
-
-
-def _insert_zeros(walk: _Walk, h: Array, before: Any, unit: Any) -> Array:
-    """Insert the zeros of `unit` between the points `before` and `before + 1`."""
-    left, right = h[before, unit], h[before + 1, unit]
-    share = left / (left - right)
-    order = np.lexsort((share, before))
-    before, unit, share = before[order], unit[order], share[order]
-    is_new = np.ones(len(before), dtype=bool)
-    is_new[1:] = (np.diff(before) > 0) | (np.diff(share) > 4 * _EPS)
-    group = np.cumsum(is_new) - 1
-    start, share = before[is_new], share[is_new]
-    # a convex sum of numbers of one sign keeps this sign
-    inserted = (1 - share)[:, None] * h[start]
-    inserted += share[:, None] * h[start + 1]
-    inserted[group, unit] = 0.0
-    places = (1 - share) * walk.places[start] + share * walk.places[start + 1]
-    walk.places = np.insert(walk.places, start + 1, places)
-    walk.layer = np.insert(walk.layer, start + 1, 0)
-    return np.insert(h, start + 1, inserted, axis=0)
 
 
 def _network(weights: Any, biases: Any) -> list[tuple[Array, Array]]:
@@ -330,7 +244,7 @@ def _network(weights: Any, biases: Any) -> list[tuple[Array, Array]]:
             msg = f"{name} must be a sequence of arrays, got {value!r:.60}"
             raise TypeError(msg)
     matrices = [_matrix(f"weights[{i}]", weight) for i, weight in enumerate(weights)]
-    vectors = [real_array(f"biases[{i}]", bias, _NUMBER) for i, bias in enumerate(biases)]
+    vectors = [real_array(f"biases[{i}]", bias, NUMBER) for i, bias in enumerate(biases)]
     if not matrices or len(vectors) != len(matrices):
         msg = (
             "weights and biases must have as many layers, at least the readout; got "
@@ -351,7 +265,7 @@ def _network(weights: Any, biases: Any) -> list[tuple[Array, Array]]:
 
 
 def _matrix(name: str, value: Any, *, flat: bool = False) -> Array:
-    matrix = real_array(name, value, _NUMBER)
+    matrix = real_array(name, value, NUMBER)
     if flat and matrix.ndim == 1:
         matrix = matrix[:, None]
     if matrix.ndim != 2 or matrix.size == 0:
