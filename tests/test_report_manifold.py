@@ -55,6 +55,17 @@ def test_steps_at_different_places_reach_the_bound():
     assert ratio == pytest.approx(2.0 / 3.0)
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.99, 1.0, 1.01])
+def test_the_figure_of_the_bound_disagrees_with_other_lengths(monkeypatch, factor):
+    from meanfree.report import chapter_09_depth_and_width as chapter
+
+    length = shallow.curve_length
+    monkeypatch.setattr(shallow, "curve_length", lambda curve: factor * length(curve))
+    figure = chapter._bound(engine.Settings(small=True))
+    right = factor == 1.0
+    assert [item.agrees for item in figure.comparisons] == [right, right, right, factor <= 1.0]
+
+
 def test_length_of_one_unit_is_what_it_travels():
     weights, biases = np.array([[3.0, 0.0]]), np.array([1.0])
     travelled = np.tanh(4.0) - np.tanh(-2.0)

@@ -22,6 +22,7 @@ from meanfree.report.region_figures import (
 from meanfree.report.shallow import (
     CIRCLE,
     RANGES,
+    REACH,
     SEGMENT,
     SPIRAL,
     Curve,
@@ -80,7 +81,7 @@ def _bound(settings: Settings) -> Figure:
     scales = 10.0 ** np.arange(-1.0, 5.01, 0.5 if not settings.small else 2.0)
     thresholds = np.zeros((1, n, 3))
     thresholds[0, :, 0], thresholds[0, :, 2] = 1.0, np.linspace(-1.0, 1.0, n + 2)[1:-1]
-    rows, comparisons = [], []
+    rows, comparisons, highest = [], [], 0.0
     for curve, color in ((SEGMENT, BLUE), (CIRCLE, VERMILLION), (SPIRAL, GREEN)):
         many = random.standard_normal((settings.size(4, 2), n, 3))
         steps, drawn = (
@@ -94,15 +95,28 @@ def _bound(settings: Settings) -> Figure:
             for name in RANGES
         ]
         largest = [float(np.max(item)) for item in (steps, drawn, tries)]
-        rows.append((curve.name, str(curve.sign_changes), *(f"{item:.6f}" for item in largest)))
+        columns = (curve.supremum, *largest)
+        rows.append((curve.name, str(curve.sign_changes), *(f"{item:.6f}" for item in columns)))
+        highest = max(highest, *largest)
+        # within its reach a unit passes tanh(6) of its range, by then the others stand still
         comparisons.append(
             Comparison(
-                f"what the longest exceeds its bound by, to 12 digits of it, {curve.name}",
+                f"length over its bound, steepest steps, {curve.name}",
+                curve.supremum,
+                float(steps[-1]),
                 0.0,
-                max(0.0, round(max(largest), 12) - 1.0),
-                0.0,
+                curve.supremum * float(1.0 - np.tanh(REACH)),
+                "ends of the steps, which overlap",
             )
         )
+    comparisons.append(
+        Comparison(
+            "what the longest of all exceeds its bound by, to 12 digits of it",
+            0.0,
+            max(0.0, round(highest, 12) - 1.0),
+            0.0,
+        )
+    )
     ax.axhline(1.0, color=BLACK, linestyle="--", linewidth=1.0)
     ax.text(scales[0], 1.02, "bound", va="bottom")
     ax.plot([], [], "o", color=GREY, mfc="white", label="random layers")
@@ -113,8 +127,8 @@ def _bound(settings: Settings) -> Figure:
         ylim=(0.0, 1.12),
         title=rf"tanh, $N_1={n}$",
     )
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.92))
-    header = ("curve", "s", "distinct thresholds", "random layers", "search, N_1 = 3")
+    ax.legend(loc="lower right")
+    header = ("curve", "s", "supremum", "distinct thresholds", "random layers", "search, N_1 = 3")
     return Figure(
         key="a",
         title="The bound for one hidden layer",
@@ -122,8 +136,9 @@ def _bound(settings: Settings) -> Figure:
         caption=(
             "Length after one layer over its bound. Lines: every unit steps at a place of its own; "
             f"marks, the largest of {len(many)} random layers. A segment comes as near to the "
-            "bound as one likes; a closed curve ends where it began, so that a circle stays below "
-            "2/3. The search improves the best of many small random layers of four activations."
+            "bound as one likes; a closed curve ends where it began, so that units go up and down "
+            "2 of the bound's 3 times on a circle, 10 of 11 times on five turns. The search "
+            "improves the best of many small random layers of four activations."
         ),
         description="Ratio of length to bound against weight scale; never above 1.",
         comparisons=comparisons,

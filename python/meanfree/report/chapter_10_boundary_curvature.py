@@ -55,7 +55,7 @@ class _Phase:
 
     @property
     def label(self) -> str:
-        return rf"{self.name}, $\sigma_w = {self.ensemble.sigma_w:.3g}$"
+        return rf"{self.name}, $\sigma_w = {self.ensemble.sigma_w:.4g}$"
 
 
 def _phases() -> tuple[_Phase, ...]:
@@ -120,7 +120,7 @@ def _mean_square(settings: Settings) -> Figure:
             comparisons.append(
                 one.compare(
                     f"mean squared curvature over theory at h^{layer}, "
-                    f"σ_w = {phase.ensemble.sigma_w:.3g}",
+                    f"σ_w = {phase.ensemble.sigma_w:.4g}",
                     1.0,
                 )
             )

@@ -71,9 +71,10 @@ def teeth(settings: Settings) -> Figure:
 
     depths = np.arange(1, 13)
     partial = [rms_error(partial_sawtooth(depth), depth) for depth in depths[2:]]
+    bounded = [depth for depth in depths.tolist() if least_error(depth) > 0.0]
     right.plot(
-        2 * depths[2:], [least_error(depth) for depth in depths[2:]], "--", color=BLACK,
-        label="lower bound",
+        [2 * depth for depth in bounded], [least_error(depth) for depth in bounded], "--",
+        color=BLACK, label="lower bound",
     )  # fmt: skip
     right.plot(2 * depths[2:], partial, "-", color=VERMILLION, label="exact on the first teeth")
     right.plot(
@@ -104,7 +105,7 @@ def teeth(settings: Settings) -> Figure:
             str(2 * depth),
             str(2**depth),
             str(2**depth - 1),
-            f"{least_error(depth):.4f}",
+            f"{least_error(depth):.4f}" if least_error(depth) > 0.0 else "none",
             f"{fits[depth][0]:.4f}" if depth in fits else "",
             f"{partial[depth - 3]:.4f}",
         )
@@ -119,8 +120,8 @@ def teeth(settings: Settings) -> Figure:
             "A network of L layers with 2 units each has 2^L pieces. One layer of n units has at "
             "most n + 1: with fewer than 2^L pieces its largest error is at least 1/2, that of a "
             "constant, and its RMS error is bounded by counting the teeth without a kink, √((1 - "
-            "4L/2^L)/12). The table has the units one layer would need, and RMS errors with 2L; "
-            "fits have a slope for free."
+            "4L/2^L)/12), where there are such teeth. The table has the units one layer would "
+            "need, and RMS errors with 2L; fits have a slope for free."
         ),
         description="A saw-tooth and its poor fit by one layer; RMS error against units.",
         comparisons=comparisons,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # --- length ---------------------------------------------------------------------------------------
 
+REACH = 6.0
+"""Corners of the polygons follow each unit to the pre-activations -6 ... 6."""
+
 RANGES = {"tanh": 2.0, "erf": 2.0, "hard_tanh": 2.0, "sigmoid": 1.0}
 """R = sup phi - inf phi of monotone activations."""
 
@@ -28,6 +31,7 @@ class Curve:
 
     name: str
     sign_changes: int
+    supremum: float  # of length over bound: how often a unit can go up or down, over s + 1
     points: Callable[[Array], Array]  # (n,) -> (n, 2)
 
 
@@ -39,9 +43,9 @@ def _arc(turns: float) -> Callable[[Array], Array]:
     return points
 
 
-SEGMENT = Curve("segment", 0, lambda t: np.stack([2.0 * t - 1.0, 0.0 * t], axis=-1))
-CIRCLE = Curve("circle", 2, _arc(1.0))
-SPIRAL = Curve("circle, 5 turns", 10, _arc(5.0))
+SEGMENT = Curve("segment", 0, 1.0, lambda t: np.stack([2.0 * t - 1.0, 0.0 * t], axis=-1))
+CIRCLE = Curve("circle", 2, 2.0 / 3.0, _arc(1.0))
+SPIRAL = Curve("circle, 5 turns", 10, 10.0 / 11.0, _arc(5.0))
 
 
 def length_ratio(curve: Curve, name: str, weights: Array, biases: Array) -> Array:
@@ -68,7 +72,7 @@ def _places(curve: Curve, weight: Array, bias: Array) -> Array:
     step = h[before + 1, unit] - h[before, unit]
     zero = t[before] - h[before, unit] / step / 800.0
     width = 1.0 / np.maximum(800.0 * np.abs(step), 1e-9)  # of a change of h by 1
-    around = zero[:, None] + width[:, None] * np.linspace(-6.0, 6.0, 13)
+    around = zero[:, None] + width[:, None] * np.linspace(-REACH, REACH, 13)
     places: Array = np.unique(np.concatenate([t, np.clip(around, 0.0, 1.0).ravel()]))
     return places
 
