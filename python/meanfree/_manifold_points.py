@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _COORDINATE = Range("in [-1e100, 1e100]", -1e100, 1e100)
 _NEIGHBOURS = 7
+_SAME_POINT = 1e-12  # of the size of the curve
 
 
 class Curve(NamedTuple):
@@ -46,6 +47,8 @@ def as_curve(
         msg = f"closed must be True or False, got {closed!r:.60}"
         raise TypeError(msg)
     h = as_points(points, 3)
+    if closed:
+        _refuse_repeated_end(h)
     t = _parameter(parameter, h.shape[0], bool(closed))
     v = a = None
     if velocity is not None:
@@ -69,6 +72,18 @@ def as_curve(
         msg = "points must have derivatives that are finite"
         raise ValueError(msg)
     return Curve(parts, weight, bool(closed))
+
+
+def _refuse_repeated_end(h: Array) -> None:
+    """Refuse a closed curve that names its first point twice: it goes back there by itself."""
+    extent = float(np.max(np.abs(h - h[0])))
+    gap = float(np.max(np.abs(h[-1] - h[0])))
+    if gap <= _SAME_POINT * extent and extent > 0.0:
+        msg = (
+            "points of a closed curve must not end with the first point again (leave it out, or "
+            f"give closed=False), got a last point {gap:g} from the first"
+        )
+        raise ValueError(msg)
 
 
 def _derivative(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Array:

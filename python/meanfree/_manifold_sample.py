@@ -10,7 +10,17 @@ import numpy as np
 
 from meanfree import _core
 from meanfree._axes import axes, label_layers, right_axes
-from meanfree._check import LENGTH, choice, cores, real, size
+from meanfree._check import (
+    LENGTH,
+    Precision,
+    PrecisionLike,
+    choice,
+    cores,
+    integer,
+    precision,
+    real,
+    size,
+)
 from meanfree._check import seed as check_seed
 from meanfree._fixed_point import resting_length
 from meanfree._labels import data_set
@@ -37,10 +47,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 Method = Literal["auto", "gram", "weights"]
-Precision = Literal["float64", "float32"]
 
 _FIELDS = ("q", *FIELDS, "chord_length", "turning_angle")  # in the order of the core
 _LARGEST = 2**31  # numbers in one array
+_DEEPEST = 2**24 - 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +59,9 @@ class CurveSample:
 
     t is the parameter of the curve, N the width, and index l - 1 of an array belongs to h^l. Of
     each network the mean over t is taken, then of these the mean over networks, with one standard
-    error beside it; ``<field>_samples``, (n_samples, depth), has the values of each network.
+    error beside it; ``<field>_samples``, (n_samples, depth), has the values of each network. Means
+    are over the networks in which a field is defined, that is not nan; nan if there are fewer than
+    two.
 
     Attributes
     ----------
@@ -72,9 +84,12 @@ class CurveSample:
     grassmannian_length, grassmannian_length_error : (depth,) array
         Length of the curve of unit tangents: the angle through which the curve turns in total.
     chord_length, chord_length_error : (depth,) array
-        Length of the polygon through the points over sqrt(N).
+        Length of the polygon through the points over sqrt(N). nan where chords are lost in
+        rounding of dtype: where that would make more than about 1 % of the length.
     turning_angle, turning_angle_error : (depth,) array
-        Sum of the angles between successive chords of that polygon.
+        Sum of the angles between successive chords of that polygon. nan where chords are lost in
+        rounding of dtype: where that would make more than about 1 % of the sum (and 1e-6, which a
+        straight line may turn by). Chords of a collapsed or very finely sampled curve are.
     ranks : (n_samples, depth) array of int
         Number of columns that made each layer: points and derivatives that the weights were
         multiplied by, Fourier coefficients, or the rank of the curve where its law was used.
@@ -184,7 +199,7 @@ def simulate_circle(
     method: Method = "auto",
     q: float | None = None,
     start: Start = "preactivation",
-    dtype: Precision = "float64",
+    dtype: PrecisionLike = "float64",
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> CircleSample:
@@ -201,10 +216,12 @@ def simulate_circle(
     width : int
         Units in a layer, at least 2.
     depth : int
-        Layers, at least 1; index 0 of the results is the circle itself.
+        Layers, in [1, 2**24 - 1]; index 0 of the results is the circle itself.
     n_angles : int
         Equally spaced points, at least 3. A chaotic network of depth l needs about ``20 sqrt(g /
-        q)`` for the last layer's turning angle to be that of the curve, g being its metric.
+        q)`` for the last layer's turning angle to be that of the curve, g being its metric. Too
+        few show as a grassmannian_length below turning_angle, or below the 2 pi of any closed
+        curve: deep networks that are nearly linear make needles, whose tips lie between points.
     n_samples : int
         Independent networks, at least 2.
     seed : int
@@ -224,7 +241,7 @@ def simulate_circle(
         that is a circle too, of squared radius N (q - sigma_b**2), moved by the biases. Then q must
         be at least sigma_b**2.
     dtype : {"float64", "float32"}
-        Of the products of matrices; sums are taken in float64 anyway.
+        Of the products of matrices, as a word or numpy's type; sums are taken in float64 anyway.
     n_threads, progress
         As in `length_map`.
 
@@ -234,8 +251,11 @@ def simulate_circle(
         Arrays (depth,), with one standard error beside each. Where phi' jumps (relu, hard_tanh,
         selu, ...) the image of a circle has corners: curvature_squared, gauss_metric and
         grassmannian_length are inf from layer 2 on, as in `circle_theory`, and turning_angle
-        measures what they add up to at this width. Where the curve has shrunk to a point the
-        curvature is inf and the Gauss map nan.
+        measures what they add up to at this width. Where phi itself jumps (the sign), metric and
+        euclidean_length are inf from layer 2 on too. Where the curve has shrunk to a point the
+        curvature is inf and the Gauss map nan. chord_length and turning_angle are nan where chords
+        are lost in rounding of dtype: in a curve that has shrunk to some 1e-14 (float32: 1e-5) of
+        its distance from 0, or with very many points in single precision.
 
     Raises
     ------
@@ -262,7 +282,7 @@ def simulate_circle(
     True
     """
     e = refuse_dropout(ensemble)
-    width, depth = size("width", width, 2), size("depth", depth)
+    width, depth = size("width", width, 2), integer("depth", depth, 1, _DEEPEST)
     angles = 2.0 * pi * np.arange(size("n_angles", n_angles, 3)) / n_angles
     choice("start", start, get_args(Start))
     length = resting_length(e) if q is None else real("q", q, LENGTH)
@@ -294,7 +314,7 @@ def simulate_curve(
     seed: int = 0,
     method: Method = "auto",
     start: Start = "input",
-    dtype: Precision = "float64",
+    dtype: PrecisionLike = "float64",
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> CurveSample:
@@ -318,7 +338,7 @@ def simulate_curve(
         for a closed curve and to 1 for an open one. Averages and lengths are integrals over the
         parameter by the trapezoidal rule.
     closed : bool
-        Whether the last point is joined to the first, smoothly.
+        Whether the last point is joined to the first, smoothly; it must not be the first one again.
     n_samples, seed, method, dtype, n_threads, progress
         As in `simulate_circle`.
     start : {"input", "preactivation"}
@@ -349,7 +369,7 @@ def simulate_curve(
     True True
     """
     e = refuse_dropout(ensemble)
-    width, depth = size("width", width, 2), size("depth", depth)
+    width, depth = size("width", width, 2), integer("depth", depth, 1, _DEEPEST)
     curve = as_curve(points, velocity, acceleration, parameter, closed)
     begin = _begin(e, width, curve.parts.shape[2], start)
     return _simulate(
@@ -367,12 +387,12 @@ def propagate_curve(
     seed: int = 0,
     start: Start = "input",
     method: Method = "weights",
-    dtype: Precision = "float64",
+    dtype: PrecisionLike = "float64",
 ) -> Array:
     """Return the images of points in each layer of one random network.
 
-    It is the first of the networks of `simulate_curve`, where seed, start, method and dtype are
-    the same.
+    With method "weights" it is the first of the networks of `simulate_curve`, where seed, start,
+    method and dtype are the same.
 
     Parameters
     ----------
@@ -381,7 +401,7 @@ def propagate_curve(
     points : array_like, shape (n_points, n_in)
         At least 1 point, coordinates in [-1e100, 1e100].
     depth : int
-        Layers, at least 1.
+        Layers, in [1, 2**24 - 1].
     width : int, optional
         Units in a layer, at least 2; default: n_in.
     seed, start, dtype
@@ -416,12 +436,12 @@ def propagate_curve(
     """
     e = refuse_dropout(ensemble)
     where = as_points(points, 1)
-    depth = size("depth", depth)
+    depth = integer("depth", depth, 1, _DEEPEST)
     n_points, n_in = where.shape
     width = size("width", n_in if width is None else width, 2)
     frame, scale, bias = _begin(e, width, n_in, start)
     key, number = check_seed(seed), _number(method)
-    single = choice("dtype", dtype, get_args(Precision)) == "float32"
+    single = precision(dtype) == "float32"
     if depth * n_points * width > _LARGEST:
         msg = (
             f"depth must be such that depth * n_points * width <= 2**31, got {depth} with "
@@ -469,13 +489,14 @@ def _simulate(
     seed: int,
     method: str,
     start: str,
-    dtype: str,
+    dtype: PrecisionLike,
     n_threads: int | None,
     progress: bool | None,
 ) -> _Sample:
     n_samples, key = size("n_samples", n_samples, 2), check_seed(seed)
     number = _number(method)
-    single = choice("dtype", dtype, get_args(Precision)) == "float32"
+    word = precision(dtype)
+    single = word == "float32"
     threads = cores(n_threads)
     n_points = curve.weight.size
     if method == "gram" and 3 * n_points * width > _LARGEST:
@@ -493,13 +514,17 @@ def _simulate(
             single, threads, report,
         )  # fmt: skip
 
-    jumps = _slope_jumps(e)
+    value_jumps, slope_jumps = _jumps(e)
     with progress_bar(progress, "networks", n_samples) as report:
-        fields = run(depth, 2 if jumps else 3, report)
-    curvatures = [_FIELDS.index(name) for name in _FIELDS if name.startswith(("curv", "g"))]
-    if jumps:  # corners, but in the curve itself
+        fields = run(depth, 2 if slope_jumps else 3, report)
+    if slope_jumps:  # corners, but in the curve itself
+        names = ("curvature_squared", "gauss_metric", "grassmannian_length")
+        curvatures = [_FIELDS.index(name) for name in names]
         fields[curvatures] = np.inf
         fields[curvatures, :, :1] = run(1, 3, None)[curvatures]
+    if value_jumps:
+        lengths = [_FIELDS.index(name) for name in ("metric", "euclidean_length")]
+        fields[lengths, :, 1:] = np.inf
     result: dict[str, Any] = {}
     for name, samples in zip(_FIELDS, fields[:-1], strict=True):
         mean, error = mean_with_error(samples)
@@ -513,13 +538,14 @@ def _simulate(
         seed=key,
         start=cast("Start", start),
         method=cast("Method", method),
-        dtype=cast("Precision", dtype),
+        dtype=word,
         ranks=fields[-1].astype(np.int64),
         **result,
     )
 
 
-def _slope_jumps(e: Ensemble) -> bool:
-    """Tell whether phi' jumps somewhere, that is whether E phi''**2 is infinite."""
+def _jumps(e: Ensemble) -> tuple[bool, bool]:
+    """Tell whether phi and whether phi' jumps somewhere: E phi'**2, E phi''**2 are infinite."""
     moments = _core.gaussian_moments(e.activation.core, np.ones(1), 1, None)
-    return bool(np.isinf(moments[4, 0]))
+    value, slope = np.isinf(moments[3:5, 0]).tolist()
+    return value, value or slope

@@ -43,7 +43,7 @@ class RankFactor {
 
  public:
   /// The length of what a column may lose, relative to its own.
-  static constexpr double tolerance = 64.0 * std::numeric_limits<Scalar>::epsilon();
+  static constexpr double tolerance = 16.0 * std::numeric_limits<Scalar>::epsilon();
 
   static constexpr Index too_large = -1, overflow = -2;
 
@@ -53,6 +53,11 @@ class RankFactor {
                   Pause& pause) {
     Eigen::Map<Matrix> a = a_.resize(x.rows(), x.cols());
     a = x;
+    const Scalar largest_entry = a.size() == 0 ? Scalar(0) : a.cwiseAbs().maxCoeff();
+    // squares of what is left of columns may underflow
+    constexpr Scalar small = sizeof(Scalar) == 8 ? Scalar(1e-120) : Scalar(1e-9);
+    const int exponent = largest_entry > 0 && largest_entry < small ? std::ilogb(largest_entry) : 0;
+    if (exponent != 0) a = a.unaryExpr([=](Scalar y) { return std::scalbn(y, -exponent); });
     if (!start(a)) return overflow;
     const Index most = std::min(a.rows(), a.cols());
     Index rank = 0;
@@ -72,6 +77,7 @@ class RankFactor {
       column.head(kept) = a.col(j).head(kept);
       column.tail(rank - kept).setZero();
     }
+    if (exponent != 0) r = r.unaryExpr([=](Scalar y) { return std::scalbn(y, exponent); });
     return rank;
   }
 

@@ -178,6 +178,9 @@ class CurveModes {
 
   void total(const double* weight, CurveTotals& totals) {
     constexpr int half = Fourier::half;
+    constexpr double epsilon = std::numeric_limits<double>::epsilon();  // of the points
+    double first_noise = 0.0, noise = 0.0;                              // of the chord from t on
+    double before[kinds] = {};
     for (Index t = 0; t < points_; ++t) {
       double s[kinds] = {};
       const double* sum = sums_.data() + kinds * half * t;
@@ -190,11 +193,19 @@ class CurveModes {
         const double along = s[vv] > 0.0 ? s[va] / s[vv] * s[va] : 0.0;
         totals.acceleration(weight[t], s[vv], std::max(0.0, s[aa] - along));
       }
-      if (s[dd] > 0.0) {
-        totals.chord(s[dd]);
-        totals.turn(s[dd], s[de], s[dd] * s[ee] - s[de] * s[de]);
-      }
+      const double next_noise = epsilon * epsilon * s[hh] / s[dd];
+      if (t == 0) first_noise = next_noise;
+      turn(before, noise, next_noise, totals);
+      if (s[dd] > 0.0) totals.chord(std::sqrt(s[dd]), next_noise);
+      std::copy_n(s, +kinds, before);
+      noise = next_noise;
     }
+    turn(before, noise, first_noise, totals);
+  }
+
+  static void turn(const double* s, double noise, double next_noise, CurveTotals& totals) {
+    if (!(s[dd] > 0.0)) return;
+    totals.turn(std::sqrt(s[dd]), s[de], s[ee] - s[de] / s[dd] * s[de], noise, next_noise);
   }
 
   template <class To>
@@ -228,7 +239,9 @@ class CurveModes {
     };
     double whole = 0.0, below = 0.0;
     for (const double e : energy_) whole += e;
-    if (!std::isfinite(whole)) return false;
+    // squares that overflow, or that rounding to subnormal numbers may have changed
+    constexpr double least = sizeof(Scalar) == 8 ? 1e-200 : 1e-50;
+    if (!std::isfinite(whole) || (whole < least && whole > 0.0)) return false;
     Index counted = 0;
     for (Index k = 0; k < kept_; k += 1 + k / 64) {
       while (counted <= k) below += power(counted++);

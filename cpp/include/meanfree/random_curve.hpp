@@ -62,6 +62,7 @@ class CurveNetwork {
     raw_ = raw;
     dear_ = false;
     walks_.assign(static_cast<std::size_t>(law_.depth), CurveWalk(n_));
+    carried_.assign(static_cast<std::size_t>(law_.n_points), 0.0);
     ranks_.assign(static_cast<std::size_t>(law_.depth), law_.rank);
     const Index points = law_.n_points;
     const Index block = law_.method == CurveMethod::gram ? points : block_of_points();
@@ -78,7 +79,7 @@ class CurveNetwork {
       }
     }
     for (std::size_t layer = 0; layer < walks_.size(); ++layer) {
-      walks_[layer].finish(law_.closed);
+      walks_[layer].finish(law_.closed, carried_.data());
       walks_[layer].totals.write(out + layer, stride);
       out[curve_fields * stride + static_cast<std::int64_t>(layer)] =
           static_cast<double>(ranks_[layer]);
@@ -104,6 +105,7 @@ class CurveNetwork {
           dear_ = law_.n_points > largest_rank(law_.parts * law_.n_points);  // what they span
           modes_->expand(h_modes_, bias_.data(), h_, pause);
           std::fill_n(bias_.data(), n_, 0.0);
+          rounding_ = start_rounding;
         }
         return layer;
       }
@@ -173,6 +175,7 @@ class CurveNetwork {
     }
     frame(stream(0, Purpose::normals), law_.frame, factor_, h_, pause);
     draw_bias(0, law_.start_bias);
+    rounding_ = start_rounding;
   }
 
   /// out <- Z r, or U r with U a frame in so many dimensions.
@@ -200,7 +203,8 @@ class CurveNetwork {
           std::copy_n(part[p], n_, raw_ + to);
         }
       }
-      walk.add(law_.weight[first_ + j], part[0], part[1], part[2]);
+      const double noise = rounding<Scalar>(part[0], bias_.data(), rounding_, n_);
+      walk.add(law_.weight[first_ + j], part[0], part[1], part[2], noise, carried_.data());
       if (!last) activate(part, j);
       pause.check();
     }
@@ -271,9 +275,12 @@ class CurveNetwork {
     if (rank < 0) {
       rank = x.cols();
       multiply_by_weights(layer, x, h, pause);
+      const double terms = std::sqrt(static_cast<double>(std::min<Index>(n_, 1000)));
+      rounding_ = law_.weights == Weights::orthogonal ? 0.5 + 0.25 * terms : 0.5 + 0.1 * terms;
     } else {
       const bool orthogonal = law_.weights == Weights::orthogonal;
       frame(stream(layer, Purpose::normals), orthogonal ? n_ : 0, factor_, h, pause);
+      rounding_ = 0.5 * RankFactor<Scalar>::tolerance / std::numeric_limits<Scalar>::epsilon();
     }
     ranks_[static_cast<std::size_t>(layer)] = rank;
     draw_bias(layer, law_.sigma_b);
@@ -322,7 +329,8 @@ class CurveNetwork {
   Index first_ = 0, count_ = 0;  // the points at hand
   std::uint64_t sample_ = 0;
   double* raw_ = nullptr;
-  bool dear_ = false;  // the rank of a layer was too large for the factor to pay
+  double rounding_ = start_rounding;  // of the points at hand, in units in the last place
+  bool dear_ = false;                 // the rank of a layer was too large for the factor to pay
   Buffer bias_, column_, table_;
   Matrix start_;
   WorkspaceOf<Scalar> h_, x_, w_, factor_, start_modes_, h_modes_, x_modes_;
@@ -332,6 +340,7 @@ class CurveNetwork {
   RankFactor<Scalar> decomposition_;
   RandomFrame<Scalar> frame_;
   std::vector<CurveWalk> walks_;
+  std::vector<double> carried_;  // see CurveWalk::add
   std::vector<std::int64_t> ranks_;
 };
 
