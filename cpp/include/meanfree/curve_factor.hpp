@@ -51,6 +51,7 @@ class RankFactor {
   /// overflow if the square of a length is.
   Index decompose(const ConstViewOf<Scalar>& x, Index largest, WorkspaceOf<Scalar>& r_factor,
                   Pause& pause) {
+    if (x.cols() <= largest && by_products(x, r_factor, pause)) return x.cols();
     Eigen::Map<Matrix> a = a_.resize(x.rows(), x.cols());
     a = x;
     const Scalar largest_entry = a.size() == 0 ? Scalar(0) : a.cwiseAbs().maxCoeff();
@@ -82,6 +83,30 @@ class RankFactor {
   }
 
  private:
+  /// R^T = L of X^T X = L L^T, if none of a few columns is nearly explained by the others: the
+  /// products lose no more than two digits then, and cost a fraction.
+  bool by_products(const ConstViewOf<Scalar>& x, WorkspaceOf<Scalar>& r_factor, Pause& pause) {
+    if (4 * x.cols() > x.rows()) return false;
+    const Index n = x.cols(), half = n / 2;
+    gram_.resize(n, n);
+    product_.multiply_transposed(x, x.leftCols(half), gram_.leftCols(half), pause);
+    product_.multiply_transposed(x.rightCols(n - half), x.rightCols(n - half),
+                                 gram_.bottomRightCorner(n - half, n - half), pause);
+    gram_.topRightCorner(half, n - half) = gram_.bottomLeftCorner(n - half, half).transpose();
+    const Eigen::Matrix<Scalar, Eigen::Dynamic, 1> length = gram_.diagonal().cwiseSqrt();
+    const Scalar least = length.minCoeff(), most = length.maxCoeff();
+    if (!(least > 0 && most < std::numeric_limits<Scalar>::max())) return false;
+    gram_.array().colwise() /= length.array();
+    gram_.array().rowwise() /= length.transpose().array();
+    cholesky_.compute(gram_);
+    if (cholesky_.info() != Eigen::Success) return false;
+    if (!(cholesky_.matrixLLT().diagonal().minCoeff() > Scalar(0.1))) return false;
+    Eigen::Map<Matrix> r = r_factor.resize(x.cols(), x.cols());
+    r = cholesky_.matrixU();
+    r.array().rowwise() *= length.transpose().array();
+    return true;
+  }
+
   /// Whether all is finite.
   bool start(const View& a) {
     const auto n = static_cast<std::size_t>(a.cols());
@@ -188,6 +213,9 @@ class RankFactor {
   std::vector<double> whole_, left_, known_;  // squared lengths: all, left, when last computed
   Scalar tau_[reflector_columns] = {};
   BlockReflectorOf<Scalar> block_;
+  Matrix gram_;
+  Eigen::LLT<Matrix> cholesky_;
+  ProductOf<Scalar> product_;
 };
 
 /// The first rows of Z R or of U R.
@@ -199,7 +227,16 @@ class RandomFrame {
   /// out <- Z r, Z with normal entries.
   void gaussian(const Stream& stream, const ConstViewOf<Scalar>& r, ViewOf<Scalar> out,
                 Pause& pause) {
-    product_.multiply(draw(stream, out.rows(), r.rows(), pause), r, out, pause);
+    const Eigen::Map<Matrix> z = draw(stream, out.rows(), r.rows(), pause);
+    const Index rows = r.rows() / 2, columns = rows;
+    if (rows == 0 || !r.bottomLeftCorner(r.rows() - rows, columns).isZero(0)) {
+      product_.multiply(z, r, out, pause);
+      return;
+    }
+    // a triangle, or nearly: a quarter of it is 0
+    product_.multiply(z.leftCols(rows), r.topLeftCorner(rows, columns), out.leftCols(columns),
+                      pause);
+    product_.multiply(z, r.rightCols(r.cols() - columns), out.rightCols(r.cols() - columns), pause);
   }
 
   /// out <- U r, U the first rows of a frame in `rows` dimensions.

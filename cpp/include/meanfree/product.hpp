@@ -128,7 +128,7 @@ class ProductOf {
   void run(Index rows, Index inner, const ConstView& a, const ConstView& b, Scalar sign, View& c,
            Pause& pause) {
     if (rows == 0 || inner == 0) return;
-    constexpr double flops = 8e8;
+    constexpr double flops = EIGEN_MAX_ALIGN_BYTES > 16 ? 1.6e9 : 8e8;  // AVX or not
     const double each = 2.0 * static_cast<double>(rows) * static_cast<double>(inner);
     const Index step = std::max<Index>(16, static_cast<Index>(flops / each) / 16 * 16);
     const Index stride = order_b == Eigen::ColMajor ? b.outerStride() : 1;
