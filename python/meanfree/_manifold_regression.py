@@ -137,7 +137,8 @@ def fourier_regression(
     Notes
     -----
     There is no n_threads: the time goes into numpy's matrix products and singular value
-    decomposition, which use the threads of its BLAS. The last bits may depend on their number.
+    decomposition, which use the threads of its BLAS. The last bits may depend on their number, and
+    Ctrl-C waits for the product or decomposition at hand.
 
     Examples
     --------

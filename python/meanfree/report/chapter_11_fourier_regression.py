@@ -67,6 +67,7 @@ def _fits(
             frequencies=_bands(settings),
             n_in=_N_IN,
             seed=root + i,
+            progress=False,
             **options,  # type: ignore[arg-type]
         )
         for i in range(n_networks)

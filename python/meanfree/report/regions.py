@@ -76,8 +76,10 @@ def count_borders(
     random = np.random.default_rng([settings.seed_for(f"{label} {width}")])
     for count in counts:
         weights, biases = _relu_network(random, ensemble, width, depth, q)
-        layer = region_borders(weights, biases, circle, closed=True).layer
-        count[:] = np.bincount(layer, minlength=depth + 1)[1:] / width
+        borders = region_borders(
+            weights, biases, circle, closed=True, n_threads=settings.n_threads, progress=False
+        )
+        count[:] = np.bincount(borders.layer, minlength=depth + 1)[1:] / width
     return counts
 
 
