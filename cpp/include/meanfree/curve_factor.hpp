@@ -43,7 +43,7 @@ class RankFactor {
 
  public:
   /// The length of what a column may lose, relative to its own.
-  static constexpr double tolerance = 16.0 * std::numeric_limits<Scalar>::epsilon();
+  static constexpr double tolerance = 64.0 * std::numeric_limits<Scalar>::epsilon();
 
   static constexpr Index too_large = -1, overflow = -2;
 
