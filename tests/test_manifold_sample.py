@@ -342,21 +342,21 @@ def test_wide_networks_have_the_geometry_of_the_theory(sigma_w, start, depth, we
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("width", "n_angles", "n_samples", "turned"),
-    [(100, 1000, 16, 42.7), (400, 4000, 4, 75.9), (1600, 8000, 2, 137.3)],
-)
-def test_corners_of_relu_add_up_to_about_sqrt_n(width, n_angles, n_samples, turned):
-    # an angle between chords falls short of the curve's in proportion to their length; the numbers
-    # to compare with are those of a few networks, to about 3 %
+@pytest.mark.parametrize(("width", "n_samples"), [(100, 64), (400, 12)])
+def test_corners_of_relu_add_up_to_about_sqrt_n(width, n_samples):
+    # unit i, r_i cos(theta - phi_i), has two corners, where the tangent of length sqrt(N q / 2)
+    # gains or loses r_i, of mean sqrt(pi q / 2): in all 2 N sqrt(pi / N), and 2 pi between them.
+    # What chords miss of that is in proportion to their length, and the rest of order 1 / N.
     e, knobs = mf.Ensemble("relu", 2**0.5), {"q": 1.0, "n_samples": n_samples, "method": "weights"}
     coarse, fine = (
-        simulate_circle(e, width, 2, n_angles=n, **knobs).turning_angle_samples[:, 1]
-        for n in (n_angles, 2 * n_angles)
+        simulate_circle(e, width, 2, n_angles=n * width, **knobs).turning_angle_samples[:, 1]
+        for n in (10, 20)
     )
-    limit = 2 * fine - coarse
     assert np.all(coarse < fine)
-    assert abs(limit.mean() / turned - 1) < 0.05
+    limit, expected = 2 * fine - coarse, 2 * np.sqrt(np.pi * width) + 2 * np.pi
+    error = limit.std(ddof=1) / np.sqrt(n_samples)
+    assert abs(limit.mean() - expected) <= 4 * error + 0.01 * expected
+    assert error < 0.01 * expected
 
 
 def test_first_layer_is_the_circle():
