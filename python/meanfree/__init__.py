@@ -31,6 +31,7 @@ from meanfree.spectrum import (
 
 if TYPE_CHECKING:
     from meanfree import linear as linear
+    from meanfree import semantics as semantics
     from meanfree.network import audit
 
 __all__ = [
@@ -74,8 +75,8 @@ def __getattr__(name: str) -> Any:
     """Import on first use what needs more than numpy, or is not everybody's."""
     from importlib import import_module
 
-    if name == "linear":
-        return import_module("meanfree.linear")
+    if name in {"linear", "semantics"}:
+        return import_module(f"meanfree.{name}")
     if name in _LATE:
         value = getattr(import_module(_LATE[name]), name)
         globals()[name] = value

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _COHERENCE = Range("finite and >= 0", 0.0)
+_SIGNAL = 1e150  # whose square is a float
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ def category_coherence(
     Parameters
     ----------
     strength : array_like
-        Mean mu of an entry inside the category; only its square enters.
+        Mean mu of an entry inside the category; only its square enters. At most 1e150 times the
+        noise.
     category_features, category_items : int
         K_f and K_o, at most n_features and n_items.
     n_features, n_items : int
@@ -164,5 +166,11 @@ def category_coherence(
     (mu, sigma), shape = together(
         strength=real_array("strength", strength), noise=real_array("noise", noise, POSITIVE)
     )
+    with np.errstate(over="ignore", under="ignore"):
+        signal = np.abs(mu / sigma)
+    if np.any(signal > _SIGNAL):
+        k = int(np.argmax(signal > _SIGNAL))
+        msg = f"strength / noise must be at most {_SIGNAL:g} in size, got {mu[k]:g} / {sigma[k]:g}"
+        raise ValueError(msg)
     ratio = (block[0] / np.sqrt(rows)) * (block[1] / np.sqrt(columns))
-    return shaped(np.square(mu / sigma) * ratio, shape)
+    return shaped(np.square(signal) * ratio, shape)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfree.linear import _laws, learning_time, mode_strength
-from meanfree.linear._checks import TIME
+from meanfree.linear import _laws, learning_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 _RESOLVED = 1e-12  # of the sum of all terms: smaller differences are rounding
 _LOGIT_STEP, _LOGIT_END = 0.5, 27.0  # of the grid; 1 - u / s is 2e-12 at the end
+_LOGIT_BEGIN = 700.0  # minus the lowest: a fraction below, of a strength, is no normal number
+_LONGEST = 1e307  # times beyond are not looked at
 _DECAY, _PER_DECADE = (1e-3, 40.0), 24  # from, to in time constants, and points
 _BLOCK = 2**22  # numbers in a block of the search
+_JUMP = 0.25  # of a mode in a step of the grid, whose own steps are half of that
 _STEPS = 80  # eight are usual
 
 
@@ -37,9 +40,8 @@ class Course:
 
     def strength(self, t: Array) -> Array:
         """Return the strengths of the modes, t.shape + (n_modes,)."""
-        return np.asarray(
-            mode_strength(t[..., None], self.s, self.a0, depth=self.depth, tau=self.tau)
-        )
+        lapse = _laws.lapse(t[..., None], self.tau)
+        return _laws.strength(lapse, self.s, np.asarray(self.a0), float(self.depth))
 
     def maxima(self, c: Array) -> tuple[Array, Array]:
         """Return for each row of c (n, n_modes) the time and value of the largest f, t >= 0.
@@ -50,19 +52,21 @@ class Course:
         noise = _RESOLVED * (np.abs(c) @ np.maximum(self.s, self.a0))
         late = limit > start + 1e-3 * noise
         times, values = np.where(late, np.inf, 0.0), np.where(late, limit, start)
-        slopes = self._slope(self.u)
-        terms = _laws.slope(self.u, self.u + np.maximum(self.s, self.u), float(self.depth))
-        terms *= 4.0 * np.finfo(np.float64).eps / self.tau  # rounding of each slope
+        slopes, terms = self._slopes
         rows_at_once = max(1, _BLOCK // self.t.size)
         for first in range(0, c.shape[0], rows_at_once):
             part = c[first : first + rows_at_once]
             slope, floor = slopes @ part.T, terms @ np.abs(part.T)
             low, high, row = _sign_changes(np.where(np.abs(slope) > floor, -slope, 0.0))
+            if self._jumps:
+                f = part @ self.u.T
+                k, own = f.argmax(axis=1), slice(first, first + rows_at_once)
+                larger = f.max(axis=1) > np.where(late, limit, start)[own] + noise[own]
+                times[own] = np.where(larger, self.t[k], times[own])
+                values[own] = np.where(larger, f.max(axis=1), values[own])
             if not row.size:
                 continue
-            chosen = part[row]
-            at = self._tops(chosen, self.t[low], self.t[high])
-            value = np.sum(chosen * self.strength(at), axis=1)
+            at, value = self._tops(part, row, self.t[low], self.t[high])
             for k in np.argsort(value):  # the largest is written last
                 j = first + row[k]
                 if value[k] > values[j] + (noise[j] if np.isinf(times[j]) else 0.0):
@@ -83,24 +87,48 @@ class Course:
         ends = self.t[low[-1:]], self.t[high[-1:]]
         return float(_roots(lambda x: self.strength(x) @ c - level, *ends)[0])
 
-    def _tops(self, c: Array, low: Array, high: Array) -> Array:
-        """Return the maximum of each course c (n, n_modes) between low and high."""
+    def _tops(
+        self, c: Array, row: NDArray[np.intp], low: Array, high: Array
+    ) -> tuple[Array, Array]:
+        """Return time and value of the maximum of some rows of c between low and high."""
+        at, value = np.empty(row.size), np.empty(row.size)
+        at_once = max(1, _BLOCK // (8 * self.s.size))
+        for first in range(0, row.size, at_once):
+            part = slice(first, first + at_once)
+            chosen = c[row[part]]
 
-        def slope(t: Array) -> Array:
-            return np.asarray(np.sum(c * self._slope(self.strength(t)), axis=1))
+            def slope(t: Array, chosen: Array = chosen) -> Array:
+                return np.asarray(np.sum(chosen * self._slope(self.strength(t)), axis=1))
 
-        return _roots(slope, low, high)
+            at[part] = _roots(slope, low[part], high[part])
+            value[part] = np.sum(chosen * self.strength(at[part]), axis=1)
+        return at, value
 
-    def _slope(self, u: Array) -> Array:
-        """Return du/dt."""
-        return _laws.slope(u, self.s, float(self.depth)) / self.tau
+    @cached_property
+    def _jumps(self) -> bool:
+        """Tell whether a mode rises between two neighbouring numbers, so late is it learned."""
+        return bool(np.any(np.abs(np.diff(self.u, axis=0)) > _JUMP * np.maximum(self.s, self.a0)))
+
+    @cached_property
+    def _slopes(self) -> tuple[Array, Array]:
+        """Return du/dt on the grid, and the size of its rounding."""
+        terms = self._slope(self.u, self.u + np.maximum(self.s, self.u))
+        return self._slope(self.u), 4.0 * np.finfo(np.float64).eps * terms
+
+    def _slope(self, u: Array, s: Array | None = None) -> Array:
+        """Return du/dt times a positive number, the same for all modes at a time."""
+        s, depth = self.s if s is None else s, float(self.depth)
+        if depth == 1.0 or (2.0 - 2.0 / depth) * np.log10(self.a0) > -250.0:
+            return _laws.slope(u, s, depth)
+        part = u / u.max(axis=-1, keepdims=True, initial=self.a0)  # whose power is a number
+        return np.asarray(part ** (2.0 - 2.0 / depth) * (s - u))
 
     def _grid(self) -> Array:
         """Return times that follow each mode in steps of half a unit of logit(u / s)."""
         times = [np.zeros(1)]
         if self.depth > 1:
-            ratio = np.minimum(self.a0 / self.s, 0.5)
-            begin = np.log(ratio.min(initial=0.5))
+            largest = np.log(self.s.max(initial=self.a0)) - np.log(self.a0)
+            begin = -min(max(float(largest), np.log(2.0)), _LOGIT_BEGIN)
             for logit in np.arange(begin, _LOGIT_END, _LOGIT_STEP):
                 target = float(1.0 / (1.0 + np.exp(-logit)))
                 times.append(
@@ -113,7 +141,7 @@ class Course:
             count = int(_PER_DECADE * np.log10(slow / fast * _DECAY[1] / _DECAY[0])) + 2
             times.append(np.geomspace(_DECAY[0] * fast, _DECAY[1] * slow, count))
         grid = np.unique(np.concatenate(times))
-        return np.asarray(grid[grid <= TIME.high])
+        return np.asarray(grid[grid <= _LONGEST])
 
 
 def _roots(function: Callable[[Array], Array], low: Array, high: Array) -> Array:

@@ -31,9 +31,11 @@ def draw_dendrogram(ax: Axes | None, linkage: Array, labels: Sequence[str] | Non
 
 
 def draw_paths(ax: Axes | None, paths: Array, labels: Sequence[str] | None) -> Axes:
-    """Draw the path (time, item, 2) of each item, with a dot at the end; names share a place."""
+    """Draw the path (time, item, 1 or 2) of each item, a dot at its end; names share a place."""
     ax = axes(ax)
     names = None if labels is None else checked_labels(labels, paths.shape[1])
+    if paths.shape[-1] < 2:  # there is one component only
+        paths = np.concatenate([paths, np.zeros_like(paths)], axis=-1)
     for i in range(paths.shape[1]):
         (line,) = ax.plot(paths[:, i, 0], paths[:, i, 1], linewidth=1.0)
         ax.plot(paths[-1:, i, 0], paths[-1:, i, 1], "o", markersize=3.0, color=line.get_color())

@@ -194,7 +194,7 @@ class HiddenModel:
         """
         return self._teach("feature", feature, t, value, self._modes[0])
 
-    def embedding(self, t: ArrayLike, *, n_components: int = 2) -> Array:
+    def embedding(self, t: ArrayLike, *, n_components: int | None = None) -> Array:
         """Return coordinates of the items by multidimensional scaling, in one basis for all t.
 
         Classical scaling of the representations in the layer that feeds the outputs. Its axes are
@@ -205,8 +205,9 @@ class HiddenModel:
         ----------
         t : array_like
             Time, finite and >= 0, any shape.
-        n_components : int
+        n_components : int, optional
             At most the number of modes; with all of them distances are those of `hidden_gram`.
+            None: 2, or 1 where there is one mode only.
 
         Returns
         -------
@@ -219,7 +220,11 @@ class HiddenModel:
             If a value is out of its range, or depth is 1: there is no hidden layer.
         """
         times, (_, s, v) = real_array("t", t, TIME), self._modes
-        n_components = integer("n_components", n_components, 1, max(1, s.size))
+        most = max(1, s.size)
+        wanted = min(2, most) if n_components is None else n_components
+        n_components = integer("n_components", wanted, 1, most)
+        if s.size == 0:
+            return np.zeros((*times.shape, v.shape[0], n_components))
         centred = v - v.mean(axis=0)
         half = self._hidden_exponent() / 2.0
         axes, _, along = np.linalg.svd((centred * s**half).T, full_matrices=False)

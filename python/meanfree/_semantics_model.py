@@ -9,8 +9,10 @@ import numpy as np
 
 from meanfree._axes import axes
 from meanfree._check import Range, integer, real, real_array
+from meanfree._progress import progress_bar
 from meanfree._semantics_draw import checked_labels, draw_dendrogram, draw_paths
 from meanfree._semantics_hidden import HiddenModel
+from meanfree._semantics_illusions import Search
 from meanfree.linear import learning_time
 from meanfree.linear._checks import POSITIVE, TIME
 
@@ -173,31 +175,31 @@ class SemanticModel(HiddenModel):
         above, below = now - np.maximum(final, start), np.minimum(final, start) - now
         return np.asarray(np.maximum(np.where(final > 0.0, below, above), 0.0))
 
-    def largest_illusions(self, n: int = 10) -> tuple[Illusion, ...]:
+    def largest_illusions(
+        self, n: int = 10, *, progress: bool | None = None
+    ) -> tuple[Illusion, ...]:
         """Return the n largest illusory correlations over all items, features and times.
 
-        Largest first, each at its exact peak; fewer than n where there are no more.
+        Largest first, each at its exact peak; fewer than n where there are no more. Outputs that a
+        bound shows to have smaller ones are not searched, so that a small n is fast.
+
+        Parameters
+        ----------
+        n : int
+            How many, >= 0.
+        progress : bool, optional
+            True draws a progress bar, False none; by default a terminal shows one after half a
+            second.
         """
         n = integer("n", n, 0)
-        u, s, v = self._modes
-        final = self.outputs
-        sign = np.where(final > 0.0, -1.0, 1.0)  # the wrong side
-        c = (sign[:, :, None] * u[:, None, :] * v).reshape(final.size, s.size)
-        times, values = self._course.maxima(c)
-        known = np.maximum(sign * final, sign * self.output(0.0)).reshape(-1)
-        sizes = np.where(np.isfinite(times) & (times > 0.0), values - known, 0.0)
-        sizes[sizes <= 1e-12 * (np.abs(c) @ np.maximum(s, self.a0))] = 0.0
-        order = np.argsort(-sizes, kind="stable")[:n]
+        u, _, v = self._modes
+        search = Search(self._course, self.outputs, self.output(0.0), u, v, n)
+        with progress_bar(progress, "illusions, %", 100) as report:
+            found = search.run(report)
+        items = self.outputs.shape[1]
         return tuple(
-            Illusion(
-                item=int(k % final.shape[1]),
-                feature=int(k // final.shape[1]),
-                t=float(times[k]),
-                value=float(values[k] * sign.flat[k]),
-                size=float(sizes[k]),
-            )
-            for k in order
-            if sizes[k] > 0.0
+            Illusion(item=k % items, feature=k // items, t=t, value=value, size=size)
+            for k, t, value, size in zip(*(x.tolist() for x in found), strict=True)
         )
 
     def membership(self, t: ArrayLike) -> Array:

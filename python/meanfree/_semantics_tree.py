@@ -255,7 +255,7 @@ class Tree:
         *,
         n_features: int,
         a0: float,
-        n_components: int = 2,
+        n_components: int | None = None,
         tau: float = 1.0,
     ) -> Array:
         """Return coordinates of the leaves by multidimensional scaling, in one basis for all t.
@@ -268,8 +268,8 @@ class Tree:
         ----------
         t, n_features, a0, tau
             As in `squared_distance`.
-        n_components : int
-            At most n_items - 1; with all of them distances are those of `squared_distance`.
+        n_components : int, optional
+            At most n_items - 1, which give the distances of `squared_distance`. None: 2, or all.
 
         Returns
         -------
@@ -277,7 +277,11 @@ class Tree:
             Shape of t, followed by (n_items, n_components).
         """
         times = real_array("t", t, TIME)
-        n_components = integer("n_components", n_components, 1, self.n_items - 1)
+        most = max(1, self.n_items - 1)
+        wanted = min(2, most) if n_components is None else n_components
+        n_components = integer("n_components", wanted, 1, most)
+        if self.n_items == 1:
+            return np.zeros((*times.shape, 1, 1))
         u = self._strengths(times, n_features, a0, tau)
         basis = split_basis(self.branching, n_components + 1)
         levels = np.repeat(np.arange(self.n_levels + 1), self.multiplicities)
@@ -355,8 +359,7 @@ class Tree:
         Leaves that only differ in finer modes share a path.
         """
         times = np.atleast_1d(real_array("t", t, TIME)).reshape(-1)
-        paths = self.embedding(times, n_features=n_features, a0=a0, tau=tau)
-        return draw_paths(ax, paths, labels)
+        return draw_paths(ax, self.embedding(times, n_features=n_features, a0=a0, tau=tau), labels)
 
     # --- details ---------------------------------------------------------------------------------
 

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 _TINY = 1e-150
 _NEGLIGIBLE = 1e-17  # an end point that is so small beside the strength changes no digit
+_TAME = 1e300  # products beyond this, or below its inverse, are made from logarithms
+_FAR = -600.0  # a logit below which a mode grows as if it had no end
+_LONGEST = float(np.finfo(np.float64).max) / 4.0  # lapse that products with small numbers survive
+
+
+def lapse(t: Array, tau: float) -> Array:
+    """Return t / tau, or the largest number that arithmetic can bear."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.minimum(t / tau, _LONGEST))
 
 
 def strength(t: Array, s: Array, a0: Array, depth: float, d: Array | float = 1.0) -> Array:
@@ -26,10 +35,11 @@ def strength(t: Array, s: Array, a0: Array, depth: float, d: Array | float = 1.0
     if depth == 2.0:
         return _one_hidden(t, s, a0, d)
     if depth == 1.0:
-        decay = np.exp(-d * t)
-        return np.asarray(a0 * decay + s * t * _phi(d * t))
-    t, end, a0 = np.broadcast_arrays(d * t, s / d, a0)
-    return _deep(t.reshape(-1), end.reshape(-1), a0.reshape(-1), depth).reshape(t.shape)
+        with np.errstate(over="ignore"):
+            return np.asarray(a0 * np.exp(-d * t) + s * _spent(d, t))
+    t, s, a0, d = np.broadcast_arrays(t, s, a0, d)
+    flat = (t.reshape(-1), s.reshape(-1), a0.reshape(-1), d.reshape(-1))
+    return _deep(*flat, depth).reshape(t.shape)
 
 
 def slope(u: Array, s: Array, depth: float, d: Array | float = 1.0) -> Array:
@@ -75,6 +85,24 @@ def time_between(v0: Array, v1: float, s: Array, depth: float) -> Array:
         return np.asarray(np.maximum(lapse, 0.0) / rate)
 
 
+def time_to(v1: float, s: Array, a0: Array, depth: float, tau: float) -> Array:
+    """Return the time from a0, which may be nothing beside s, to v1 s > a0, for white inputs."""
+    with np.errstate(over="ignore", divide="ignore", under="ignore"):
+        if depth == 1.0:
+            return np.asarray(tau * time_between(a0 / s, v1, s, depth))
+        far = np.log(a0) - np.log(s)
+        low = far < _FAR
+        result = np.empty_like(s)
+        result[~low] = tau * time_between(a0[~low] / s[~low], v1, s[~low], depth)
+        if depth == 2.0:
+            result[low] = 0.5 * tau * (log(v1) - log1p(-v1) - far[low]) / s[low]
+        else:
+            c, many = _exponent(depth), 1.0 if isinf(depth) else depth
+            half = a0[low] ** (-0.5 * c)
+            result[low] = (tau / (c * many) * half / s[low]) * half
+        return result
+
+
 def _exponent(depth: float) -> float:
     return 1.0 - 2.0 / depth
 
@@ -89,15 +117,24 @@ def _phi(x: Array) -> Array:
     return np.where(x == 0.0, 1.0, -np.expm1(-safe) / safe)
 
 
+def _spent(k: Array | float, t: Array) -> Array:
+    """Return ``(1 - exp(-k t)) / k``, which is t at k = 0."""
+    x = k * t
+    early = x < 1.0
+    late = -np.expm1(-x) / np.where(early, 1.0, k)
+    return np.where(early, t * _phi(np.where(early, x, 0.0)), late)
+
+
 def _one_hidden(t: Array, s: Array, a0: Array, d: Array | float) -> Array:
     """Return ``a0 / (E + d a0 (1 - E) / s)``, E = exp(-2 s t), which also holds for s = 0."""
-    x = 2.0 * t * s
-    still = s <= _TINY
-    if still.any():
-        grown = np.where(still, 2.0 * t, -np.expm1(-x) / np.where(still, 1.0, s))
-    else:
-        grown = -np.expm1(-x) / s
-    bottom = np.exp(-x) + d * a0 * grown
+    with np.errstate(over="ignore"):
+        x = 2.0 * t * s
+        still = x <= _NEGLIGIBLE
+        if still.any():
+            grown = np.where(still, 2.0 * t, -np.expm1(-x) / np.where(still, 1.0, s))
+        else:
+            grown = -np.expm1(-x) / s
+        bottom = np.exp(-x) + d * a0 * grown
     if bottom.size == 0 or bottom.min() > _TINY:
         return np.asarray(a0 / bottom)
     # a0 is 0, or tiny where exp(-x) is below doubles
@@ -109,30 +146,46 @@ def _one_hidden(t: Array, s: Array, a0: Array, d: Array | float) -> Array:
         return np.where(low, end / (1.0 - np.exp(-x) + rest), u)
 
 
-def _deep(t: Array, s: Array, a0: Array, depth: float) -> Array:
+def _deep(t: Array, s: Array, a0: Array, d: Array, depth: float) -> Array:
     """Invert the closed form of t(u) where there is one, and use limits elsewhere."""
-    law = growth(_exponent(depth))
-    power = 2.0 - 2.0 / depth
-    many = 1.0 if isinf(depth) else depth
-    u = a0.copy()
-    moves = (a0 > 0.0) & (t > 0.0) & (a0 != s)
+    c = _exponent(depth)
+    law, power, many = growth(c), 1.0 + c, 1.0 if isinf(depth) else depth
+    u, end = a0.copy(), s / d
+    moves = (a0 > 0.0) & (t > 0.0) & (a0 != end)
     with np.errstate(all="ignore"):
         # s = 0: u**-power grows linearly
-        decayed = a0 * np.exp(-np.log1p(power * many * t * a0**power) / power)
-        alone = moves & (s <= _NEGLIGIBLE * decayed)
+        half = a0 ** (0.5 * power)
+        decayed = a0 * np.exp(-np.log1p(power * many * ((d * half) * (t * half))) / power)
+        alone = moves & (end <= _NEGLIGIBLE * decayed)
         u[alone] = decayed[alone]
-        theta = np.minimum(many * s**power * t, 1e300)
-        up = moves & (a0 < s)
-        ratio = a0[up] / (s[up] - a0[up])
-        apart = np.log(a0[up]) - np.log(s[up] - a0[up])
-        y = np.where(ratio > 1e-300, np.log(ratio), apart)
-        y = law.advance_below(y, theta[up])
-        u[up] = np.where(y < -600.0, np.exp(np.log(s[up]) + y), s[up] / (1.0 + np.exp(-y)))
-        down = moves & (a0 > s) & ~alone
-        y = -np.log1p(-s[down] / a0[down])
+        up, down = moves & (a0 < end), moves & (a0 > end) & ~alone
+        far = up & (a0 < 1e-260 * end)
+        if far.any():  # u**-c falls linearly, until u is at its end within a rounding of t
+            half = a0[far] ** (0.5 * c)
+            left = 1.0 - c * many * ((s[far] * half) * (t[far] * half))
+            grown = a0[far] * np.maximum(left, 0.0) ** (-1.0 / c)
+            u[far] = np.where(left > 0.0, grown, end[far])
+            up &= ~far
+        theta = _clock(t, s, end, c, many)
+        ratio = a0[up] / (end[up] - a0[up])
+        y = law.advance_below(np.log(ratio), theta[up])
+        u[up] = np.where(y < _FAR, np.exp(np.log(end[up]) + y), end[up] / (1.0 + np.exp(-y)))
+        y = -np.log1p(-end[down] / a0[down])
         y = law.advance_above(y, theta[down])
-        u[down] = s[down] / -np.expm1(-y)
+        u[down] = end[down] / -np.expm1(-y)
     return u
+
+
+def _clock(t: Array, s: Array, end: Array, c: float, many: float) -> Array:
+    """Return ``many t s end**c``, the time of the growth law, by logarithms where it must be."""
+    first, second = s * t, end**c
+    theta = many * first * second
+    low, high = 1.0 / _TAME, _TAME
+    tame = (first > low) & (first < high) & (second > low) & (theta > low) & (theta < high)
+    if not tame.all():
+        logs = np.log(many) + np.log(s) + np.log(t) + c * np.log(end)
+        theta = np.where(tame, theta, np.exp(np.minimum(logs, np.log(_TAME))))
+    return np.asarray(theta)
 
 
 def pair(t: Array, s: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -142,6 +195,7 @@ def pair(t: Array, s: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
     b)**2 obeys ``X' = 2 s X + (L**2 - X**2) / 2``. Everything below is a sum of terms of one sign,
     save where the start has opposite signs and the product has to cross zero.
     """
+    rest = np.maximum(np.abs(a), np.abs(b)) < _TINY
     larger = np.abs(a) >= np.abs(b)
     big, small = np.where(larger, a, b), np.where(larger, b, a)
     total = big + small
@@ -150,10 +204,12 @@ def pair(t: Array, s: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
     k = np.hypot(gap, 2.0 * s)
     safe = np.where(k == 0.0, 1.0, k)
     share, twice = gap / safe, np.where(k == 0.0, 1.0, 2.0 * s / safe)
-    e, phi = np.exp(-k * t), t * _phi(k * t)  # phi = (1 - E) / k
+    with np.errstate(over="ignore"):
+        e, phi = np.exp(-k * t), _spent(k, t)  # phi = (1 - E) / k
     high = 1.0 + twice  # the roots of X' = 0 are k high and -k low
     low = share * share / high
-    bottom = x0 * phi + high * e + low
+    with np.errstate(over="ignore"):
+        bottom = x0 * phi + high * e + low
     done = bottom == 0.0  # below doubles: at the end, or at the saddle
     bottom = np.where(done, 1.0, bottom)
     x = np.where(done, high * k, (x0 * (high + low * e) + gap * (gap * phi)) / bottom)
@@ -171,4 +227,6 @@ def pair(t: Array, s: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
     saddle = x0 == 0.0
     large = np.where(saddle, half, (x + gap) / root)
     little = np.where(saddle, -half, excess / root)
-    return np.where(larger, large, little), np.where(larger, little, large), large * little
+    first = np.where(rest, a, np.where(larger, large, little)) + 0.0  # no -0
+    second = np.where(rest, b, np.where(larger, little, large)) + 0.0
+    return first, second, first * second + 0.0

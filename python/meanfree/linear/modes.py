@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+_HIGHEST = 1e300  # strength that a deep mode may go to
+
+
 @dataclass(frozen=True, eq=False)
 class ModePair:
     """Weights of both layers of a mode, and their product; made by `mode_pair`.
@@ -77,7 +80,7 @@ def mode_strength(
     tau : float
         Time constant, in (0, 1e100].
     input_variance : array_like
-        d, in (0, 1e100]; 1 for white inputs.
+        d, in (0, 1e100]; 1 for white inputs. Beyond depth 2, ``s / d`` is at most 1e300.
 
     Returns
     -------
@@ -116,7 +119,14 @@ def mode_strength(
         a0=real_array("a0", a0, WEIGHT if many == 1.0 else STRENGTH),
         input_variance=real_array("input_variance", input_variance, POSITIVE),
     )
-    return shaped(_laws.strength(time / unit, value, start, many, d), shape)
+    if many > 2.0 and np.any(value > _HIGHEST * d):
+        k = int(np.argmax(value > _HIGHEST * d))
+        msg = (
+            f"s / input_variance must be <= {_HIGHEST:g} beyond depth 2, got s = {value[k]!r} and "
+        )
+        msg += f"input_variance = {d[k]!r}"
+        raise ValueError(msg)
+    return shaped(_laws.strength(_laws.lapse(time, unit), value, start, many, d), shape)
 
 
 def mode_pair(
@@ -136,7 +146,7 @@ def mode_pair(
         Singular value, in [0, 1e100].
     w1, w2 : array_like
         Weights at t = 0, in [-1e100, 1e100]. Where both are below 1e-150 the mode counts as at
-        rest.
+        rest, and stays.
     tau : float
         Time constant, in (0, 1e100].
 
@@ -168,7 +178,7 @@ def mode_pair(
         w1=real_array("w1", w1, WEIGHT),
         w2=real_array("w2", w2, WEIGHT),
     )
-    a, b, product = _laws.pair(time / unit, value, first, second)
+    a, b, product = _laws.pair(_laws.lapse(time, unit), value, first, second)
     return ModePair(shaped(a, shape), shaped(b, shape), shaped(product, shape))
 
 
@@ -224,8 +234,7 @@ def learning_time(
     )
     result = np.zeros(value.size)
     grows = start < goal * value
-    v0 = start[grows] / value[grows]
-    result[grows] = unit * _laws.time_between(v0, goal, value[grows], many)
+    result[grows] = _laws.time_to(goal, value[grows], start[grows], many, unit)
     return shaped(result, shape)
 
 
@@ -319,7 +328,7 @@ def detection_front(t: ArrayLike, a0: ArrayLike, *, tau: float = 1.0) -> Any:
     (time, start), shape = together(
         t=real_array("t", t, TIME), a0=real_array("a0", a0, POSITIVE_STRENGTH)
     )
-    time = time / unit
+    time = _laws.lapse(time, unit)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         h = 2.0 * time * start
         inside = np.minimum(h, 1.0) * np.exp(np.minimum(h, 1.0))

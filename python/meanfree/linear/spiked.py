@@ -286,7 +286,12 @@ def _arguments(
 
 
 def _values(function: Callable[[Array], Any], s: Array) -> Array:
-    values = real_array("function", function(s))
+    result = function(s)
+    try:
+        values = real_array("function", result)
+    except TypeError:
+        msg = f"function must return an array of real numbers, got dtype {np.asarray(result).dtype}"
+        raise TypeError(msg) from None
     if values.shape not in {s.shape, ()}:
         msg = f"function must return the shape {s.shape} that it is given, got {values.shape}"
         raise ValueError(msg)
