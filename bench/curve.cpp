@@ -82,13 +82,15 @@ void factor(benchmark::State& state, Index rank, Index columns) {
   report(state, 1, "us", 0.0);
 }
 
-BENCHMARK_CAPTURE(network<double>, auto_gain_1_3, CurveMethod::automatic, 1.3, 0.514, 500, 3, 90e3);
-BENCHMARK_CAPTURE(network<double>, auto_gain_2_5, CurveMethod::automatic, 2.5, 4.08, 500, 3, 800e3);
-BENCHMARK_CAPTURE(network<double>, weights_gain_2_5, CurveMethod::weights, 2.5, 4.08, 500, 3,
+constexpr auto network_float64 = network<double>;
+constexpr auto network_float32 = network<float>;
+BENCHMARK_CAPTURE(network_float64, auto_gain_1_3, CurveMethod::automatic, 1.3, 0.514, 500, 3, 90e3);
+BENCHMARK_CAPTURE(network_float64, auto_gain_2_5, CurveMethod::automatic, 2.5, 4.08, 500, 3, 800e3);
+BENCHMARK_CAPTURE(network_float64, weights_gain_2_5, CurveMethod::weights, 2.5, 4.08, 500, 3,
                   1000e3);
-BENCHMARK_CAPTURE(network<float>, weights_float_gain_2_5, CurveMethod::weights, 2.5, 4.08, 500, 3,
+BENCHMARK_CAPTURE(network_float32, weights_gain_2_5, CurveMethod::weights, 2.5, 4.08, 500, 3,
                   550e3);
-BENCHMARK_CAPTURE(network<double>, gram_values_64, CurveMethod::gram, 2.5, 4.08, 64, 1, 9e3);
+BENCHMARK_CAPTURE(network_float64, gram_values_64, CurveMethod::gram, 2.5, 4.08, 64, 1, 9e3);
 BENCHMARK_CAPTURE(fourier, 500, 500);
 BENCHMARK_CAPTURE(factor, rank_100_of_1500, 100, 1500);
 BENCHMARK_CAPTURE(factor, rank_64_of_64, 64, 64);
