@@ -1,7 +1,9 @@
 // The law of t = phi'(sqrt(q) z)^2, z ~ N(0, 1), as atoms (where phi' is constant) and panels of z
 // on which s(z) = phi'(sqrt(q) z) is a polynomial to rounding: built here, used in slope_law.hpp.
 // Panels end at the kinks of phi and are halved until the last Chebyshev coefficients of s and of
-// the normal density vanish; for odd phi, whose phi' is even, they cover z > 0 only.
+// the normal density vanish; for odd phi, whose phi' is even, they cover z > 0 only. At large q all
+// that phi' does may lie between two nodes: probes at fixed h around 0 and the kinks must agree
+// too.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -103,7 +105,8 @@ inline void merge_atoms(std::vector<SlopeAtom>& atoms) {
 
 class SlopePanelBuilder {
  public:
-  SlopePanelBuilder(const Activation& phi, double q) : phi_(phi), root_(std::sqrt(q)) {}
+  SlopePanelBuilder(const Activation& phi, double q)
+      : phi_(phi), root_(std::sqrt(q)), far_(std::max(1.0, root_ / 32.0)) {}
 
   SlopePanels build() {
     start();
@@ -130,9 +133,14 @@ class SlopePanelBuilder {
   }
 
  private:
+  struct Probe {
+    double z, slope;
+  };
+
   void start() {
     const bool even = phi_.odd;
     const double low = even ? 0.0 : -z_max;
+    probe(low);
     std::vector<double> breaks{low};
     for (const double k : phi_.kinks)
       if (k / root_ > low && k / root_ < z_max) breaks.push_back(k / root_);
@@ -151,6 +159,27 @@ class SlopePanelBuilder {
     }
   }
 
+  /// phi' at distances 2^-10 .. 2^10 from 0 and the kinks.
+  void probe(double low) {
+    std::vector<double> centres = phi_.kinks;
+    centres.push_back(0.0);
+    x_.clear();
+    for (const double c : centres)
+      for (int k = -10; k <= 10; ++k)
+        for (const double h : {c - std::ldexp(1.0, k), c + std::ldexp(1.0, k)})
+          if (h > root_ * low && h < root_ * z_max) x_.push_back(h);
+    std::sort(x_.begin(), x_.end());
+    const std::int64_t n = static_cast<std::int64_t>(x_.size());
+    y_.resize(n);
+    if (n > 0) phi_.derivative(x_.data(), n, y_.data());
+    for (std::int64_t i = 0; i < n; ++i) probes_.push_back({x_[i] / root_, finite(y_[i], x_[i])});
+  }
+
+  static double finite(double slope, double x) {
+    if (!std::isfinite(slope)) throw NotConverged("phi'(" + std::to_string(x) + ") is not finite");
+    return slope;
+  }
+
   void evaluate() {
     const auto& nodes = gauss_legendre<panel_order>()[0];
     const std::int64_t n = static_cast<std::int64_t>(open_.size()) * panel_order;
@@ -164,9 +193,7 @@ class SlopePanelBuilder {
     phi_.derivative(x_.data(), n, y_.data());
     for (std::size_t k = 0; k < open_.size(); ++k)
       for (int j = 0; j < panel_order; ++j) {
-        const double slope = y_[k * panel_order + j];
-        if (!std::isfinite(slope))
-          throw NotConverged("phi'(" + std::to_string(x_[k * panel_order + j]) + ") is not finite");
+        const double slope = finite(y_[k * panel_order + j], x_[k * panel_order + j]);
         open_[k].slope[j] = slope;
         steepest_ = std::max(steepest_, std::fabs(slope));
       }
@@ -183,12 +210,17 @@ class SlopePanelBuilder {
       largest = std::max(largest, std::fabs(panel.slope[j]));
       largest_density = std::max(largest_density, density[j]);
     }
+    const auto first = std::lower_bound(probes_.begin(), probes_.end(), panel.from,
+                                        [](const Probe& a, double z) { return a.z < z; });
+    const auto last = std::upper_bound(first, probes_.end(), panel.to,
+                                       [](double z, const Probe& a) { return z < a.z; });
+    for (auto at = first; at != last; ++at) largest = std::max(largest, std::fabs(at->slope));
     if (largest <= smallest_slope) return true;
     chebyshev_fit()(density, g);
     const double tail = std::max(std::fabs(c[panel_order - 1]), std::fabs(c[panel_order - 2]));
     const double tail_g = std::max(std::fabs(g[panel_order - 1]), std::fabs(g[panel_order - 2]));
     // where next to nothing of the mass is, s need not be known to the last digit
-    const double slack = std::min(1e8, 1.0 + 1e-9 / (largest_density * 2.0 * half + 1e-30));
+    const double slack = std::min(1e8, 1.0 + 1e-9 / (far_ * largest_density * 2.0 * half + 1e-30));
     double rest = 0.0;
     for (int k = 3; k < panel_order; ++k) rest += k * std::fabs(c[k]);
     // s is known as well as its argument, and a user's phi' as well as the user knows it: then
@@ -200,9 +232,22 @@ class SlopePanelBuilder {
     const double tolerance = std::max({1e-14 * largest * slack, known, rounding});
     panel.tail = tail;
     if ((tail > tolerance && !noisy) || tail_g > 1e-14) return false;
+    const double agreed = std::max({1e-9 * largest, 100.0 * tolerance, noisy ? 100.0 * tail : 0.0});
+    for (auto at = first; at != last; ++at)
+      if (std::fabs(series(c, (at->z - middle) / half) - at->slope) > agreed) return false;
     // roots of s^2 = x are looked for from those of the quadratic part
     const double straight = std::max(std::fabs(c[1]), 4.0 * std::fabs(c[2]));
-    return round > 6 || slack > 1e3 || rest <= 0.3 * straight + 1e-13 * largest;
+    return round > 6 + std::ilogb(far_) || slack > 1e3 || rest <= 0.3 * straight + 1e-13 * largest;
+  }
+
+  /// The Chebyshev series at y, by Clenshaw's recurrence.
+  static double series(const double* c, double y) {
+    double b = 0.0, after = 0.0;
+    for (int k = panel_order - 1; k > 0; --k) {
+      const double next = c[k] + 2.0 * y * b - after;
+      after = b, b = next;
+    }
+    return c[0] + y * b - after;
   }
 
   SlopePanels collect() const {
@@ -253,8 +298,9 @@ class SlopePanelBuilder {
   }
 
   const Activation& phi_;
-  const double root_;
+  const double root_, far_;  // far_: how many times larger sqrt(q) is than usual
   double steepest_ = 0.0;
+  std::vector<Probe> probes_;
   std::vector<SlopePanel> open_, done_;
   std::vector<double> x_, y_;
 };
