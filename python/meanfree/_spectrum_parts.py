@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, isinf, log
+from math import exp, inf, isinf, log, nan
 
 LN_10 = log(10.0)
 
@@ -37,6 +37,10 @@ class SpectrumDiagnostics:
     effective_edges : (bool, bool)
         Whether the lower, upper edge is effective: the bulk formally goes on beyond it, with less
         than 1e-13 of the mass.
+    slope_error : float
+        Largest relative difference between E phi'(h)**2 of a layer's law and the mean-field
+        average: at most 1e-9, or 1e-6 with a user's function; nan where there are no layers or the
+        average is 0 or infinite.
     """
 
     total_mass: float
@@ -44,6 +48,7 @@ class SpectrumDiagnostics:
     imaginary_part: float
     newton_steps: float
     effective_edges: tuple[bool, bool]
+    slope_error: float = nan
 
 
 def exponential(logarithm: float) -> float:

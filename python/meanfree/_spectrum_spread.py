@@ -1,9 +1,11 @@
-"""Relative variances, of phi'(h)**2 and of a product of layers, as sums that do not cancel."""
+"""Means and relative variances, of phi'(h)**2 and of a product of layers, without cancellation."""
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from itertools import pairwise
+from math import inf, nan, pi, sqrt
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy as np
 from meanfree import _core
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from meanfree._spectrum_equation import Layers
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
     Law: TypeAlias = tuple[Array, ...]
 
+_AGREED = 1e-9  # relative difference of the same mean by two quadratures
+_AGREED_BY_USER = 1e-6  # of a function whose derivative may come from differences
 _NARROW = 1e-3  # of a law whose variance is below, the moments cancel
 
 
@@ -28,8 +34,12 @@ def slope_spread(phi: Activation, q: float, law: Law) -> float:
         return _atom_spread(law)
     first, second = _core.slope_law_moments(law, 2)
     spread = float(second / first**2 - 1.0) if first > 0.0 else np.inf
-    if not spread < _NARROW or phi.kinks:
+    if not spread < _NARROW:
         return spread
+    if phi.kinks:
+        t, w = _nodes(law)
+        mean = w @ t / w.sum()
+        return float(w @ np.square(t - mean) / mean**2)
     # all but constant, so smooth at this step
     step = 0.25
     z = step * np.arange(-36, 37)
@@ -47,6 +57,51 @@ def slope_spread(phi: Activation, q: float, law: Law) -> float:
     from_0[half + 1 :] = np.cumsum(rise[half:])
     from_0[:half] = -np.cumsum(rise[half - 1 :: -1])[::-1]
     return float(w @ np.square(from_0 - w @ from_0) / (w @ t) ** 2)
+
+
+def mean_error(phi: Activation, q: Sequence[float], laws: Sequence[Law]) -> float:
+    """Return by how much E phi'(sqrt(q) z)**2 of laws differs from the mean-field average, at most.
+
+    Relatively; nan where that is 0 or, as phi jumps, infinite.
+    """
+    averages = _core.gaussian_moments(phi.core, np.array(q), 1, None)[3].tolist()
+    allowed = _AGREED if phi.is_named else _AGREED_BY_USER
+    worst = 0.0
+    for length, law, average in zip(q, laws, averages, strict=True):
+        if not 0.0 < average < inf:
+            return nan
+        t, w = _nodes(law)
+        mean = float(w @ t)
+        error = abs(mean - average) / average
+        if not error <= allowed:
+            msg = (
+                f"the law of phi'(h)**2 for {phi} at q = {length:.6g} is incomplete: its mean is "
+                f"{mean:.12g}, the average {average:.12g}"
+            )
+            raise _core.ConvergenceError(msg)
+        worst = max(worst, error)
+    return worst
+
+
+@cache
+def _rule(order: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(order)
+
+
+def _nodes(law: Law) -> tuple[Array, Array]:
+    """Return places t and weights of a law, atoms first."""
+    (places, masses), panels, slopes = law
+    if not panels.size:
+        return places, masses
+    start, end, _, factor = panels.T
+    half = 0.5 * (end - start)
+    y, weights = _rule(slopes.shape[1])
+    z = 0.5 * (end + start)[:, None] - half[:, None] * y  # the core's nodes descend
+    w = (factor * half / sqrt(2.0 * pi))[:, None] * weights * np.exp(-0.5 * z * z)
+    t = slopes * slopes
+    if not places.size:
+        return t.reshape(-1), w.reshape(-1)
+    return np.append(places, t), np.append(masses, w)
 
 
 def _atom_spread(law: Law) -> float:

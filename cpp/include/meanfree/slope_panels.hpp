@@ -237,7 +237,9 @@ class SlopePanelBuilder {
       if (std::fabs(series(c, (at->z - middle) / half) - at->slope) > agreed) return false;
     // roots of s^2 = x are looked for from those of the quadratic part
     const double straight = std::max(std::fabs(c[1]), 4.0 * std::fabs(c[2]));
-    return round > 6 + std::ilogb(far_) || slack > 1e3 || rest <= 0.3 * straight + 1e-13 * largest;
+    // of a user's function the scale in h is not known
+    const int rounds = 6 + std::ilogb(far_) + (phi_.user_defined && !noisy ? 7 : 0);
+    return round > rounds || slack > 1e3 || rest <= 0.3 * straight + 1e-13 * largest;
   }
 
   /// The Chebyshev series at y, by Clenshaw's recurrence.
