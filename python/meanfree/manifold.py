@@ -22,13 +22,8 @@ from meanfree._manifold_regions import (
     sawtooth,
 )
 from meanfree._manifold_regression import FourierFit, fit_fourier, fourier_regression
-from meanfree._manifold_sample import (
-    CircleSample,
-    CurveSample,
-    propagate_curve,
-    simulate_circle,
-    simulate_curve,
-)
+from meanfree._manifold_result import CircleSample, CurveSample
+from meanfree._manifold_sample import propagate_curve, simulate_circle, simulate_curve
 from meanfree._manifold_theory import CircleGeometry, circle_autocorrelation, circle_theory
 
 __all__ = [
