@@ -254,3 +254,85 @@ def test_sums_over_many_laws_keep_their_digits(depth):
     assert spectrum.diagnostics.residual < 1e-14 * depth
     assert spectrum.diagnostics.newton_steps < 10.0
     assert spectrum.log_cdf(spectrum.log_quantile(0.3)) == pytest.approx(0.3, abs=1e-15 * depth)
+
+
+def random_spectrum(network, widths, lengths):
+    """Return eigenvalues of one J J^T whose D have the quantiles of their law."""
+    rng = np.random.default_rng(3)
+    jacobian = np.eye(widths[0])
+    for (before, after), q in zip(pairwise(widths), lengths, strict=True):
+        size = max(before, after)
+        basis, triangle = np.linalg.qr(rng.standard_normal((size, size)))
+        basis *= np.sign(np.diag(triangle))
+        gain = network.sigma_w * sqrt(max(1.0, after / before))
+        h = sqrt(q) * special.ndtri((rng.permutation(after) + 0.5) / after)
+        slopes = network.activation.derivative(h)
+        jacobian = slopes[:, None] * (gain * basis[:after, :before] @ jacobian)
+    lam = np.linalg.eigvalsh(jacobian @ jacobian.T)
+    return np.where(lam < 1e-12, 0.0, lam)
+
+
+def distance(spectrum, lam):
+    """Return the largest difference of the distribution functions, beside each eigenvalue."""
+    sides = [lam * (1 + side) for side in (-1e-7, 1e-7)]
+    counts = [np.searchsorted(lam, at, side="right") / lam.size for at in sides]
+    return max(np.abs(spectrum.cdf(at) - n).max() for at, n in zip(sides, counts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "q"),
+    [
+        ("selu", (300, 400), 1.0),
+        ("elu", (300, 400), 1.0),
+        ("selu", (200, 380), 5.0),
+        ("elu", (400, 401), 0.02),
+    ],
+)
+def test_an_atom_inside_or_at_the_end_of_a_bulk(name, shape, q):
+    network = mf.Ensemble(name, 1.2, weights="orthogonal")
+    spectrum = mf.rectangular_spectrum(network, shape, q=q)
+    n_0, n_1 = shape
+    masses = [atom.mass for atom in spectrum.atoms]
+    assert masses == pytest.approx([1 - n_0 / n_1, n_0 / n_1 - 0.5], rel=1e-12)
+    assert spectrum.diagnostics.total_mass == pytest.approx(1, abs=1e-10)
+    at = spectrum.atoms[-1].log_location
+    assert at == pytest.approx(
+        log(1.44 * n_1 / n_0 * network.activation.derivative(1.0) ** 2), abs=1e-14
+    )
+    # the eigenspaces of t > a beside those of t = a: as many above the atom
+    above = 0.5 - special.ndtr(-log(1.6732632423543772) / sqrt(q)) if name == "selu" else 0.0
+    assert 1 - spectrum.log_cdf(at) == pytest.approx(above, abs=1e-11)
+    for side, below in ((-1, masses[-1]), (1, 0)):
+        if side > 0 and name == "elu":
+            continue
+        y = at + side * np.array([1e-3, 3e-4, 1e-4])
+        slope = np.array([np.ptp(spectrum.log_cdf([v - 1e-6, v + 1e-6])) for v in y]) / 2e-6
+        np.testing.assert_allclose(spectrum.log_density(y), slope, rtol=1e-6)
+        ends = at + side * np.array([1e-7, 1e-12])
+        np.testing.assert_allclose(1 - spectrum.log_cdf(ends), above + below, rtol=0, atol=1e-5)
+    lam = random_spectrum(network, shape, [q])
+    assert distance(spectrum, lam) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma_w", "q"),
+    [
+        ("elu", 0.9987733014762131, 0.0011550722893892078),
+        ("selu", 0.8590965819488017, 0.004902365566113029),
+    ],
+)
+def test_two_atoms_of_half_the_mass_meet_in_an_infinite_density(name, sigma_w, q):
+    network = mf.Ensemble(name, sigma_w, 0.0, weights="orthogonal")
+    second = float(mf.length_map(network, q))
+    spectrum = mf.jacobian_spectrum(network, 2, q=[q, second])
+    assert spectrum.diagnostics.total_mass == pytest.approx(1, abs=1e-10)
+    place = 4 * log(sigma_w * float(network.activation.derivative(1.0)))
+    assert spectrum.log_bulks[0][1] == pytest.approx(place, abs=1e-14)
+    assert len(spectrum.log_bulks) == (1 if name == "elu" else 2)
+    # the density is close to distance**(-1/2), with a logarithm for elu, also where it is extended
+    y = place + (1 if name == "selu" else -1) * np.array([1e-6, 1e-8, 1e-10, 1e-12])
+    left = np.abs(spectrum.log_cdf(y) - spectrum.log_cdf(place))
+    power = spectrum.log_density(y) * np.abs(y - place) / left
+    np.testing.assert_allclose(power, 0.5, atol=1e-3 if name == "selu" else 0.05)
+    lam = random_spectrum(network, (400, 400, 400), [q, second])
+    assert distance(spectrum, lam) < 0.01

@@ -48,6 +48,12 @@ class SlopeLaw {
   double at_zero() const { return at_zero_; }
   double mean() const { return mean_; }
   bool has_panels() const { return !roots_.panels.empty(); }
+  /// Those at t > 0.
+  std::vector<SlopeAtom> atoms() const {
+    std::vector<SlopeAtom> all;
+    for (int j = 0; j < n_atoms_; ++j) all.push_back({t_[j], w_[j]});
+    return all;
+  }
 
   /// An interval of t that panels cover, the mass in it, and whether an end is only that of the
   /// normal's tail.

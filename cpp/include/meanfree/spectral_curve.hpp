@@ -10,29 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "meanfree/graded.hpp"
+#include "meanfree/spectral_itself.hpp"
+#include "meanfree/spectral_knots.hpp"
 #include "meanfree/spectral_march.hpp"
 
 namespace meanfree {
-
-/// An atom of the spectrum; log lambda = -inf at 0.
-struct SpectralAtom {
-  double log_lambda, mass;
-};
-
-/// One interval of the bulk: 1 - CDF at its ends, and which pieces of the table serve it.
-struct SpectralBulk {
-  double low, high;
-  double survival_low, survival_high;
-  bool soft_low, soft_high, effective_low, effective_high;
-  int first_piece, n_pieces;
-};
-
-struct SpectralCurve {
-  std::vector<SpectralBulk> bulks;  // ascending
-  std::vector<CurvePiece> pieces;
-  double mass = 0.0, residual = 0.0, imaginary = 0.0, steps = 0.0;
-};
 
 class SpectralCurveBuilder {
  public:
@@ -41,32 +23,25 @@ class SpectralCurveBuilder {
       : equation_(equation), atoms_(atoms), march_(equation, pause) {}
 
   SpectralCurve build() {
-    if (equation_.is_law_itself()) return law_itself();
-    double in_atoms = 0.0;
-    for (const SpectralAtom& atom : atoms_) in_atoms += atom.mass;
-    const double tolerance = 1e-9;
-    if (in_atoms < 1.0 - 1e-12) {
-      double seed;
-      std::vector<Complex> x;
-      if (!find_seed(seed, x)) fail("no density was found near the mean", seed);
-      add_bulk(seed, x);
-      for (int round = 0; round < 24; ++round) {
-        const double above = missing_above(), below = missing_below();
-        if (above > tolerance && seed_above(seed, x))
-          add_bulk(seed, x);
-        else if (below > tolerance && seed_below(seed, x))
-          add_bulk(seed, x);
-        else if (!fill_gap(tolerance))
-          break;
-      }
+    if (equation_.is_law_itself()) return law_itself(equation_, atoms_);
+    const double infinity = std::numeric_limits<double>::infinity();
+    double in_atoms = 0.0, at_zero = 0.0;
+    for (const SpectralAtom& atom : atoms_) {
+      in_atoms += atom.mass;
+      if (atom.log_lambda == -infinity) at_zero = atom.mass;
     }
-    split_at_atoms(curve_, [&](double y, double& density) {
-      std::vector<Complex> x;
-      if (!march_.continue_down(y, x)) fail("no density was found beside the atom at", y);
-      const CurveNode node = march_.node_at(y, x);
-      density = node.density;
-      return node.survival;
-    });
+    if (in_atoms < 1.0 - 1e-12) {
+      std::vector<SpectralBulk> found;
+      low_ = {-infinity, 1.0 - at_zero};
+      for (const SpectralKnot& knot : spectral_knots(equation_, atoms_)) {
+        const double reach = reach_of(knot);
+        search({knot.log_lambda, knot.below, reach}, found);
+        low_ = {knot.log_lambda, knot.above, reach};
+        knots_ = true;
+      }
+      search({infinity, 0.0}, found);
+      curve_.bulks = std::move(found);
+    }
     double mass = 0.0;
     for (const SpectralBulk& bulk : curve_.bulks) mass += bulk.survival_low - bulk.survival_high;
     curve_.mass = mass;
@@ -78,74 +53,52 @@ class SpectralCurveBuilder {
         static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
     // a law whose values differ in their last digits only is known as well as these digits
     const double blur = 1e-14 / (1e-14 + equation_.law(0).relative_spread());
-    if (!(std::fabs(mass + in_atoms - 1.0) < 1e-8 + blur + blur_))
+    if (!(std::fabs(mass + in_atoms - 1.0) < accepted + blur + blur_))
       fail("the mass of bulk and atoms is not 1 but", mass + in_atoms);
     if (!(curve_.residual < 1e-10)) fail("the equation is left with an error of", curve_.residual);
     return std::move(curve_);
   }
 
  private:
-  /// log lambda = C + log t: no equation to solve.
-  SpectralCurve law_itself() const {
-    const double infinity = std::numeric_limits<double>::infinity();
-    SpectralCurve curve;
-    double above = 1.0;
-    for (const SpectralAtom& atom : atoms_) above -= atom.mass;
-    const std::vector<SlopeLaw::Range> ranges = equation_.law(0).ranges();
-    for (const SlopeLaw::Range& range : ranges) {
-      SpectralBulk bulk{};
-      bulk.low = range.low < 1e-100 ? -infinity : equation_.constant() + std::log(range.low);
-      bulk.high = equation_.constant() + std::log(range.high);
-      bulk.effective_low = range.low_is_tail, bulk.effective_high = range.high_is_tail;
-      bulk.survival_low = above;
-      for (const SpectralAtom& atom : atoms_)
-        if (atom.log_lambda > bulk.low) bulk.survival_low += atom.mass;
-      above -= range.mass;
-      bulk.survival_high = above;
-      for (const SpectralAtom& atom : atoms_)
-        if (atom.log_lambda >= bulk.high) bulk.survival_high += atom.mass;
-      curve.bulks.push_back(bulk);
-      curve.mass += range.mass;
-    }
-    if (!(std::fabs(above) < 1e-8)) fail("the mass of bulk and atoms is not 1 but", 1.0 - above);
-    split_at_atoms(curve, [&](double y, double& density) {
-      const Complex x{std::exp(y - equation_.constant()), 0.0};
-      const Complex at{x.re, 1e-140 * x.re};
-      double angle;
-      RootCache cache;
-      equation_.law(0).log_integral<1>({{at.re}, {at.im}}, &angle, &cache);
-      density = 0.0;
-      return angle / pi;
-    });
-    return curve;
+  static constexpr double accepted = 1e-10;  // of the mass
+
+  /// How close to come to a knot: where the mass of the atom is small or nil, m changes its form
+  /// at a distance of the order of mass^2 only; closer by, rounding tells more than m does.
+  static double reach_of(const SpectralKnot& knot) {
+    const double mass = std::min(1.0, knot.below - knot.above);
+    return std::max(1e-12, 1e-5 * mass * mass);
   }
 
-  /// An atom within an interval cuts it in two.
-  template <class Survival>
-  void split_at_atoms(SpectralCurve& curve, Survival survival) const {
-    for (const SpectralAtom& atom : atoms_) {
-      for (std::size_t k = 0; k < curve.bulks.size(); ++k) {
-        const double y = atom.log_lambda, tiny = 1e-9 * (1.0 + std::fabs(y));
-        if (!(curve.bulks[k].low < y - tiny && curve.bulks[k].high > y + tiny)) continue;
-        double density = 0.0;
-        const double step = 1e-12 * (1.0 + std::fabs(y)), above = survival(y + step, density);
-        SpectralBulk low = curve.bulks[k];
-        SpectralBulk& high = curve.bulks[k];
-        low.high = high.low = y;
-        high.survival_low = above + step * density;
-        low.survival_high = high.survival_low + atom.mass;
-        low.soft_high = low.effective_high = high.soft_low = high.effective_low = false;
-        curve.bulks.insert(curve.bulks.begin() + static_cast<std::ptrdiff_t>(k), low);
+  /// All intervals between low_ and `high`.
+  void search(SpectralWall high, std::vector<SpectralBulk>& found) {
+    high_ = high;
+    if (!(high_.survival < low_.survival - accepted)) return;
+    double seed;
+    std::vector<Complex> x;
+    if (!find_first(seed, x)) fail("no density was found near the mean", seed);
+    add_bulk(seed, x);
+    for (int round = 0; round < 24; ++round) {
+      const double above = missing_above(), below = missing_below();
+      if (above > accepted && seed_above(seed, x))
+        add_bulk(seed, x);
+      else if (below > accepted && seed_below(seed, x))
+        add_bulk(seed, x);
+      else if (!fill_gap(accepted))
         break;
-      }
     }
+    found.insert(found.end(), curve_.bulks.begin(), curve_.bulks.end());
+    curve_.bulks.clear();
   }
 
-  [[noreturn]] static void fail(const char* what, double value) {
-    char text[160];
-    std::snprintf(text, sizeof text, "the spectrum was not found: %s %.17g", what, value);
-    throw NotConverged(text);
+  bool find_first(double& seed, std::vector<Complex>& x) {
+    if (!knots_ && !std::isfinite(high_.log_lambda)) return find_seed(seed, x);
+    if (find_at_mean(seed, x)) return true;
+    if (!std::isfinite(low_.log_lambda))
+      return seed_below(high_, 1.0, low_.survival - high_.survival, seed, x);
+    return seed_between(low_.log_lambda, high_, low_.survival - high_.survival, seed, x);
   }
+
+  [[noreturn]] static void fail(const char* what, double value) { fail_spectrum(what, value); }
 
   double atoms_between(double low, double high) const {
     double mass = 0.0;
@@ -156,15 +109,12 @@ class SpectralCurveBuilder {
 
   double missing_above() const {
     const SpectralBulk& last = curve_.bulks.back();
-    return last.survival_high - atoms_between(last.high, std::numeric_limits<double>::infinity());
+    return last.survival_high - high_.survival - atoms_between(last.high, high_.log_lambda);
   }
   double missing_below() const {
     const SpectralBulk& first = curve_.bulks.front();
-    if (first.low == -std::numeric_limits<double>::infinity()) return 0.0;
-    double mass = 1.0 - first.survival_low;
-    for (const SpectralAtom& atom : atoms_)
-      if (atom.log_lambda < first.low) mass -= atom.mass;
-    return mass;
+    if (first.low == low_.log_lambda) return 0.0;
+    return low_.survival - first.survival_low - atoms_between(low_.log_lambda, first.low);
   }
 
   bool try_seed(double y, double& seed, std::vector<Complex>& x) {
@@ -172,16 +122,26 @@ class SpectralCurveBuilder {
     return march_.continue_down(y, x);
   }
 
-  bool find_seed(double& seed, std::vector<Complex>& x) {
-    // at the mean of the bulk, unless a gap is there
+  /// At the mean of the bulk, unless a gap is there.
+  bool find_at_mean(double& seed, std::vector<Complex>& x) {
     double mass = 1.0, mean = 1.0;
     for (const SpectralAtom& atom : atoms_) {
       mass -= atom.mass;
       mean -= atom.mass * std::exp(std::min(700.0, atom.log_lambda - equation_.log_mean()));
     }
-    double y = equation_.log_mean();
-    if (mean > 1e-9 && try_seed(y + std::log(mean / mass), seed, x)) return true;
-    if (try_seed(y, seed, x)) return true;
+    const double y = equation_.log_mean(), at = y + std::log(mean / mass);
+    const auto inside = [this](double place) {
+      return place > low_.log_lambda && place < high_.log_lambda;
+    };
+    if (mean > 1e-9 && inside(at) && try_seed(at, seed, x)) return true;
+    return inside(y) && try_seed(y, seed, x);
+  }
+
+  bool find_seed(double& seed, std::vector<Complex>& x) {
+    if (find_at_mean(seed, x)) return true;
+    double mass = 1.0;
+    for (const SpectralAtom& atom : atoms_) mass -= atom.mass;
+    const double y = equation_.log_mean();
     const double high = highest(mass);
     if (bisect(high - 40.0, high, 0.0, mass, seed, x)) return true;
     double offset = 1e-12;
@@ -227,21 +187,33 @@ class SpectralCurveBuilder {
     return equation_.log_mean() - std::log(std::max(1e-12, mass)) + 0.1;
   }
 
+  bool seed_between(double low, SpectralWall end, double missing, double& seed,
+                    std::vector<Complex>& x) {
+    const double high = std::isfinite(end.log_lambda) ? end.log_lambda : highest(missing);
+    return high > low &&
+           (bisect(low, high, end.survival, missing, seed, x) || scan(low, high, seed, x));
+  }
+
   bool seed_above(double& seed, std::vector<Complex>& x) {
-    const double low = curve_.bulks.back().high, missing = missing_above();
-    const double high = highest(missing);
-    return high > low && (bisect(low, high, 0.0, missing, seed, x) || scan(low, high, seed, x));
+    return seed_between(curve_.bulks.back().high, high_, missing_above(), seed, x);
   }
 
   bool seed_below(double& seed, std::vector<Complex>& x) {
     const SpectralBulk& first = curve_.bulks.front();
-    const double high = first.low, missing = missing_below();
-    double length = std::max(1e-3, curve_.bulks.back().high - high);
+    const SpectralWall end{first.low, first.survival_low};
+    if (std::isfinite(low_.log_lambda))
+      return seed_between(low_.log_lambda, end, missing_below(), seed, x);
+    return seed_below(end, curve_.bulks.back().high - first.low, missing_below(), seed, x);
+  }
+  bool seed_below(SpectralWall end, double length, double missing, double& seed,
+                  std::vector<Complex>& x) {
+    const double high = end.log_lambda;
+    length = std::max(1e-3, length);
     for (int k = 0; k < 12; ++k, length *= 3.0) {
       double survival;
       if (march_.descend(high - length, x, survival) == CurveMarch::Landing::gap &&
-          survival - atoms_between(high - length, high) > first.survival_low + 0.5 * missing &&
-          bisect(high - length, high, first.survival_low, missing, seed, x))
+          survival - atoms_between(high - length, high) > end.survival + 0.5 * missing &&
+          bisect(high - length, high, end.survival, missing, seed, x))
         return true;
       for (int j = 1; j <= 16; ++j)
         if (try_seed(high - length * j / 16.0, seed, x)) return true;
@@ -288,21 +260,40 @@ class SpectralCurveBuilder {
       low.survival_high = high.survival_low = 0.5 * (low.survival_high + high.survival_low);
   }
 
+  /// An interval that goes on up to a wall ends there: what the march left out must be little, and
+  /// no more than the density, at most of the order of distance^(-3/4), allows.
+  void end_at(const SpectralWall& wall, const CurvePiece& piece, CurveEdge& edge) const {
+    if (edge.kind == EdgeKind::soft || !std::isfinite(wall.log_lambda)) return;
+    const CurveNode& end = piece.nodes.back();
+    // where m ~ 1 / distance, rounding errors of log lambda count that much more
+    const double distance = std::fabs(wall.log_lambda - piece.log_lambda(end.v)),
+                 left = std::fabs(wall.survival - end.survival),
+                 most = 4.0 * end.density * distance + 0.1 * accepted +
+                        std::min(1e-9, 1e-15 * equation_.weight() / distance);
+    if (edge.kind == EdgeKind::hard && !(left <= most))
+      fail("the distribution function is not as it must be beside log lambda =", wall.log_lambda);
+    if (left <= most && left < 1e-5 && end.density > 1e-14)
+      edge.kind = EdgeKind::hard, edge.log_lambda = wall.log_lambda;
+  }
+
   /// The interval around a seed; `bound`: one that it touches above.
   void add_bulk(double seed, const std::vector<Complex>& x, const SpectralBulk* bound = nullptr) {
     const double infinity = std::numeric_limits<double>::infinity();
     SpectralBulk bulk{};
     CurvePiece up, down;
     up.anchor = seed, up.direction = 1.0, up.soft = false;
-    const CurveEdge top = march_.march(up, x, nullptr, bound != nullptr ? bound->low : infinity);
+    CurveEdge top = bound != nullptr ? march_.march(up, x, nullptr, bound->low)
+                                     : march_.march(up, x, nullptr, high_.log_lambda, high_.reach);
+    if (bound == nullptr) end_at(high_, up, top);
     CurveEdge bottom;
     if (top.kind == EdgeKind::soft) {
       down.anchor = top.log_lambda, down.direction = -1.0, down.soft = true;
-      bottom = march_.march(down, top.x, &top, -infinity);
+      bottom = march_.march(down, top.x, &top, low_.log_lambda, low_.reach);
     } else {
       down.anchor = seed, down.direction = -1.0, down.soft = false;
-      bottom = march_.march(down, x, nullptr, -infinity);
+      bottom = march_.march(down, x, nullptr, low_.log_lambda, low_.reach);
     }
+    end_at(low_, down, bottom);
     bulk.high = top.log_lambda, bulk.low = bottom.log_lambda;
     bulk.soft_high = top.kind == EdgeKind::soft, bulk.soft_low = bottom.kind == EdgeKind::soft;
     bulk.effective_high = top.kind == EdgeKind::effective;
@@ -312,7 +303,8 @@ class SpectralCurveBuilder {
     bulk.first_piece = static_cast<int>(curve_.pieces.size());
     bulk.survival_high =
         (bulk.soft_high ? down : up).nodes[bulk.soft_high ? 0 : up.nodes.size() - 1].survival;
-    if (bound != nullptr && top.kind == EdgeKind::hard) bulk.survival_high = bound->survival_low;
+    if (top.kind == EdgeKind::hard)
+      bulk.survival_high = bound != nullptr ? bound->survival_low : high_.survival;
     double split = seed;
     if (bulk.soft_high) split = -infinity;
     if (bulk.soft_low) {
@@ -328,11 +320,7 @@ class SpectralCurveBuilder {
       down.low = split;
     } else {
       bulk.survival_low = down.nodes.back().survival;
-      if (!bulk.effective_low) {  // nothing is left but the atom at 0
-        bulk.survival_low = 1.0;
-        for (const SpectralAtom& atom : atoms_)
-          if (atom.log_lambda == -infinity) bulk.survival_low -= atom.mass;
-      }
+      if (!bulk.effective_low) bulk.survival_low = low_.survival;
       down.low = bulk.low;
     }
     down.high = bulk.soft_high ? bulk.high : seed;
@@ -372,6 +360,8 @@ class SpectralCurveBuilder {
   const std::vector<SpectralAtom>& atoms_;
   CurveMarch march_;
   SpectralCurve curve_;
+  SpectralWall low_{}, high_{};  // what is looked for now lies between them
+  bool knots_ = false;
   double blur_ = 0.0;  // of the mass, from the ends of intervals
 };
 

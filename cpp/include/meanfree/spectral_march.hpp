@@ -19,8 +19,9 @@ class CurveMarch : public SpectralDescent {
 
   /// March from x (a solution at piece.log_lambda(v), or the edge itself at v = 0) along the piece
   /// until `stop`, a soft edge, the floor of what numbers can tell, or nothing is left of the
-  /// density.
-  CurveEdge march(CurvePiece& piece, std::vector<Complex> x, const CurveEdge* from, double stop) {
+  /// density. A wall is come close to but not reached, to within `reach` of the way there.
+  CurveEdge march(CurvePiece& piece, std::vector<Complex> x, const CurveEdge* from, double stop,
+                  double reach = 0.0) {
     piece.nodes.clear();
     CurveEdge end;
     double v = 0.0, h;
@@ -36,12 +37,19 @@ class CurveMarch : public SpectralDescent {
     for (int count = 0; count < 4000; ++count) {
       CurveNode& last = piece.nodes.back();
       const double y_left = piece.direction * (stop - piece.log_lambda(v));
-      if (y_left <= 0.0) {
+      const double nearest =
+          reach == 0.0 || !std::isfinite(stop)
+              ? 0.0
+              : std::max(reach * std::fabs(stop - piece.anchor), 4e-15 * (1.0 + std::fabs(stop)));
+      if (y_left <= nearest) {
         end.kind = EdgeKind::hard;
         end.log_lambda = stop;
         break;
       }
       double next = v + h;
+      if (nearest > 0.0)
+        next = std::min(
+            next, piece.variable(stop - piece.direction * std::max(0.35 * y_left, 0.9 * nearest)));
       std::vector<Complex> trial(n_), guess(n_);
       bool good = false;
       double error = 0.0;

@@ -41,8 +41,11 @@ class Spectrum {
     for (int i = 0; i < n; ++i) {
       out[i] = outside(y[i]);
       const SpectralBulk* bulk = bulk_at(y[i]);
-      if (bulk == nullptr || !(y[i] > floor_of(*bulk))) {
-        if (bulk != nullptr) out[i] = below_floor(*bulk, y[i]);
+      if (bulk == nullptr) continue;
+      const bool below = !(y[i] > floor_of(*bulk));
+      if (below || !(y[i] < ceiling_of(*bulk))) {
+        out[i] = below && bulk->low == -infinity ? below_floor(*bulk, y[i])
+                                                 : beside_end(*bulk, y[i], below);
         continue;
       }
       lane[n_inside] = i;
@@ -101,6 +104,17 @@ class Spectrum {
     return bulk.low;
   }
 
+  /// Above it, rounding errors hide an atom or a point of infinite density: the end of the table.
+  double ceiling_of(const SpectralBulk& bulk) const {
+    if (bulk.soft_high || bulk.effective_high) return bulk.high;
+    for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
+      const CurvePiece& piece = curve_.pieces[k];
+      if (piece.direction > 0.0 && piece.high == bulk.high)
+        return std::min(bulk.high, piece.log_lambda(piece.nodes.back().v));
+    }
+    return bulk.high;
+  }
+
   SpectralPoint outside(double y) const {
     double below = 0.0, above = 0.0;
     for (const SpectralAtom& atom : atoms_) (atom.log_lambda <= y ? below : above) += atom.mass;
@@ -121,6 +135,38 @@ class Spectrum {
     SpectralPoint point = outside(y);
     point.log_density = end[0].log_density + power * (y - at[0]);
     point.survival = 1.0 - point.cdf;
+    return point;
+  }
+
+  /// Between the end of the table and that of the interval the mass left is a power of the
+  /// distance.
+  SpectralPoint beside_end(const SpectralBulk& bulk, double y, bool low) {
+    const double end = low ? bulk.low : bulk.high, last = low ? floor_of(bulk) : ceiling_of(bulk);
+    const double survival = low ? bulk.survival_low : bulk.survival_high,
+                 inwards = std::max(1e-6 * std::fabs(last - end), 1e-15 * (1.0 + std::fabs(last))),
+                 at = low ? last + inwards : last - inwards;
+    SpectralPoint point{-infinity, 1.0 - survival, survival, 0.0};
+    if (!(at > floor_of(bulk) && at < ceiling_of(bulk))) return point;
+    const bool wanted = std::exchange(distribution_, true);
+    evaluate(&at, 1, &point);
+    distribution_ = wanted;
+    const double density = std::exp(point.log_density), left = std::fabs(survival - point.survival);
+    const double closer = std::fabs((end - y) / (end - at));
+    double power = 1.0;
+    if (std::any_of(atoms_.begin(), atoms_.end(),
+                    [end](const SpectralAtom& atom) { return atom.log_lambda == end; })) {
+      // beside an atom the density is finite; further off rounding changes it less
+      const double further = end + 10.0 * (at - end);
+      SpectralPoint there;
+      if (further > floor_of(bulk) && further < ceiling_of(bulk))
+        evaluate(&further, 1, &there), point.log_density = there.log_density;
+    } else if (left > 1e-14) {
+      power = std::min(1.5, std::max(0.25, density * std::fabs(end - at) / left));
+      point.log_density =
+          std::log(power * left / std::fabs(end - at)) + (power - 1.0) * std::log(closer);
+    }
+    point.survival = survival + (low ? -left : left) * std::pow(closer, power);
+    point.cdf = 1.0 - point.survival;
     return point;
   }
 
@@ -311,7 +357,7 @@ class Spectrum {
 
   /// A bracket from the nodes of the table.
   QuantileSearch bracket(const SpectralBulk& bulk, double wanted) const {
-    double low = floor_of(bulk), high = bulk.high;
+    double low = std::isfinite(bulk.low) ? bulk.low : floor_of(bulk), high = bulk.high;
     for (int k = bulk.first_piece; k < bulk.first_piece + bulk.n_pieces; ++k) {
       const CurvePiece& piece = curve_.pieces[k];
       for (const CurveNode& node : piece.nodes) {
@@ -329,7 +375,7 @@ class Spectrum {
   const SpectralEquation& equation_;
   const SpectralCurve& curve_;
   const std::vector<SpectralAtom>& atoms_;
-  const bool distribution_;  // is the CDF wanted?
+  bool distribution_;  // is the CDF wanted?
   SpectralState<n_lanes> state_;
   std::vector<Lanes<n_lanes>> x_, next_, move_;
 };
