@@ -186,6 +186,21 @@ def with_error(value: float, error: float) -> str:
     return f"({value / scale:.{digits}f} ± {error / scale:.{digits}f})e{exponent:+03d}"
 
 
+def z_text(item: Comparison, digits: int) -> str:
+    """Write z with its sign, or a dash where the estimate is exact and within its bound.
+
+    Examples
+    --------
+    >>> z_text(Comparison("slope", 1.0, 1.1, 0.05), 1)
+    '+2.0'
+    >>> z_text(Comparison("count", 1.0, 1.1, 0.0, bound=0.2), 1)
+    '-'
+    """
+    if item.standard_error == 0 and item.agrees:
+        return "-"
+    return f"{item.z:+.{digits}f}"
+
+
 def like(value: float, error: float) -> str:
     """Write `value` with one digit more than an estimate with `error` would show.
 

@@ -12,7 +12,7 @@ from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
 import meanfree
-from meanfree.report.comparison import MANY, STANDARD_ERRORS, like, with_error
+from meanfree.report.comparison import MANY, STANDARD_ERRORS, like, with_error, z_text
 from meanfree.report.markup import blocks, inline
 from meanfree.report.terminal import duration, verdict_of
 
@@ -129,7 +129,7 @@ def _comparison_row(item: Comparison) -> str:
     values = (
         like(item.theory, item.standard_error),
         with_error(item.estimate, item.standard_error),
-        f"{item.z:+.2f}",
+        z_text(item, 2),
         f"{item.bound:.2g}",
         item.verdict,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from meanfree.report.comparison import like, with_error, worst
+from meanfree.report.comparison import like, with_error, worst, z_text
 
 if TYPE_CHECKING:
     from meanfree.report.engine import ChapterResult, FigureResult, Report
@@ -100,7 +100,7 @@ class Terminal:
                 theory=like(item.theory, error) if item else "",
                 simulation=with_error(item.estimate, error) if item else "",
                 bound=f"{item.bound:.1g}" if item else "",
-                z=f"{item.z:+.1f}" if item else "",
+                z=z_text(item, 1) if item else "",
                 seconds=f"{result.seconds:.1f} s",
                 verdict=verdict_of(result),
             )
