@@ -45,7 +45,7 @@ def test_mean_of_one_layer_at_any_length(name, weights, lengths):
 @pytest.mark.parametrize("name", ["tanh", "erf", "gelu"])
 def test_mean_at_the_longest_lengths(name):
     ensemble = mf.Ensemble(name, 1.0)
-    for q in (1e16, 1e20):
+    for q in (1e12, 1e16):
         exact = float(mf.correlation_slope(ensemble, 1.0, q=q))
         assert mf.jacobian_spectrum(ensemble, 1, q=q).mean == pytest.approx(exact, rel=1e-12)
 

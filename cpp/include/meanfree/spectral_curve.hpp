@@ -53,7 +53,11 @@ class SpectralCurveBuilder {
         static_cast<double>(march_.steps) / static_cast<double>(std::max<std::size_t>(1, n_nodes));
     // a law whose values differ in their last digits only is known as well as these digits
     const double blur = 1e-14 / (1e-14 + equation_.law(0).relative_spread());
-    if (!(std::fabs(mass + in_atoms - 1.0) < accepted + blur + blur_))
+    // log lambda has the rounding errors of its terms, which count by the width of what they shift
+    const double width =
+        curve_.bulks.empty() ? 1.0 : curve_.bulks.back().high - curve_.bulks.front().low;
+    const double rounding = 1e-15 * equation_.weight() / width;
+    if (!(std::fabs(mass + in_atoms - 1.0) < accepted + blur + blur_ + rounding))
       fail("the mass of bulk and atoms is not 1 but", mass + in_atoms);
     if (!(curve_.residual < 1e-10)) fail("the equation is left with an error of", curve_.residual);
     return std::move(curve_);
