@@ -23,16 +23,21 @@ def flow(outputs, a0, depth, t):
         return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
 
     def slope(_, x):
-        w = unpack(x)
-        before, after = [np.eye(p)], [np.eye(n)]
-        for layer in w:
-            before.append(layer @ before[-1])
-        for layer in reversed(w):
-            after.append(after[-1] @ layer)
-        error = outputs - before[-1]
-        sweeps = zip(after[-2::-1], before[:-1], strict=True)
-        return np.concatenate([(a.T @ error @ b.T).ravel() for a, b in sweeps])
+        return np.concatenate([g.ravel() for g in slopes(unpack(x), outputs)])
 
     start = np.concatenate([w.ravel() for w in weights])
     found = solve_ivp(slope, (0.0, t[-1]), start, "DOP853", t, rtol=1e-12, atol=1e-13)
     return [unpack(x) for x in found.y.T]
+
+
+def slopes(weights, outputs, inputs=None):
+    """Minus the gradient of the loss in each layer, each product formed anew."""
+    n_out, n_in = outputs.shape
+    before, after = [np.eye(n_in)], [np.eye(n_out)]
+    for w in weights:
+        before.append(w @ before[-1])
+    for w in reversed(weights):
+        after.append(after[-1] @ w)
+    total = before[-1]
+    error = outputs - (total if inputs is None else total @ inputs)
+    return [a.T @ error @ b.T for a, b in zip(after[-2::-1], before[:-1], strict=True)]

@@ -61,6 +61,18 @@ LONG_CALLS = {
     "linear_regions": (
         "linear_regions(*sawtooth(30), [0.0, 1.0], n_threads={n_threads}, progress=False)"
     ),
+    "descend": (
+        "descend([np.eye(10)] * 3, np.eye(10), eta=0.01, steps=10**9, record_every=10**9,"
+        " n_threads={n_threads}, progress=False)"
+    ),
+    "descend, large matrices": (
+        "descend([np.eye(700)] * 3, np.eye(700), eta=[0.1, 0.01], steps=5000, record_every=5000,"
+        " n_threads={n_threads}, progress=False)"
+    ),
+    "gradient_flow": (
+        "gradient_flow([0.01 * np.eye(700)] * 3, np.diag(np.arange(1.0, 701.0)), t=100.0,"
+        " n_threads={n_threads}, progress=False)"
+    ),
 }
 
 # These know one thread only.
@@ -79,6 +91,7 @@ CHILD = """
 import signal, sys, time
 import numpy as np
 import meanfree as mf
+from meanfree.linear import descend, gradient_flow
 from meanfree.manifold import linear_regions, sawtooth
 network = mf.Ensemble("tanh", 1.5, 0.1)
 def tanh(h):

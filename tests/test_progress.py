@@ -3,6 +3,7 @@ import pytest
 
 import meanfree as mf
 from meanfree import _core
+from meanfree.linear import descend, gradient_flow
 from meanfree.manifold import fourier_regression, linear_regions, sawtooth
 from meanfree.spectrum import rectangular_spectrum
 
@@ -15,6 +16,8 @@ CALLS = {
     "factors": lambda p: mf.log_singular_values([np.eye(3)] * 4, progress=p),
     "steps": lambda p: fourier_regression(NETWORK, 5, 2, n_angles=9, progress=p),
     "curve": lambda p: linear_regions(*sawtooth(3), [0.0, 1.0], progress=p),
+    "steps of descent": lambda p: descend([np.eye(2)], np.eye(2), eta=0.1, steps=3, progress=p),
+    "thousandths": lambda p: gradient_flow([np.eye(2)], np.eye(2), t=1.0, progress=p),
     "networks": lambda p: mf.simulate_jacobian(NETWORK, 5, 2, n_samples=3, progress=p),
 }
 

@@ -12,6 +12,7 @@ void bind_boundary(py::module_& m);
 void bind_curve(py::module_& m);
 void bind_fixed_point(py::module_& m);
 void bind_jacobian(py::module_& m);
+void bind_linear(py::module_& m);
 void bind_propagation(py::module_& m);
 void bind_random(py::module_& m);
 void bind_special(py::module_& m);
@@ -44,6 +45,7 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   bind_curve(m);
   bind_fixed_point(m);
   bind_jacobian(m);
+  bind_linear(m);
   bind_propagation(m);
   bind_random(m);
   bind_special(m);

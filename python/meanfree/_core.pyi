@@ -11,8 +11,10 @@ __all__ = [
     "correlation",
     "covariance",
     "critical_points",
+    "descend_linear",
     "evaluate",
     "fixed_points",
+    "flow_linear",
     "gaussian_moments",
     "length_roots",
     "level_set",
@@ -190,6 +192,32 @@ def propagate_curve(
     single: bool,
 ) -> _Array: ...
 def log_singular_values(factors: list[_Array], progress: _Progress) -> _Array: ...
+
+# total (runs, records, n_out, n_in), balancedness (runs, records, depth - 1), weights (runs, n) at
+# the end, of the layers of these sizes, inputs first
+def descend_linear(
+    sizes: list[int],
+    weights: _Array,
+    sigma_yx: _Array,
+    sigma_xx: _Array | None,
+    eta: _Array,
+    steps: int,
+    record_every: int,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[_Array, _Array, _Array]: ...
+def flow_linear(
+    sizes: list[int],
+    weights: _Array,
+    sigma_yx: _Array,
+    sigma_xx: _Array | None,
+    times: _Array,
+    tau: float,
+    tol: float,
+    max_steps: int,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[_Array, _Array, _Array]: ...
 
 # points, levels, residuals, gradient norms, principal curvatures; level nan: halfway between the
 # values at two inputs

@@ -96,6 +96,17 @@ class ProductOf {
     run<Eigen::RowMajor>(a.cols(), a.rows(), a, b, Scalar{1}, c, pause);
   }
 
+  /// c += factor a^T b.
+  void add_transposed(const ConstView& a, const ConstView& b, Scalar factor, View c, Pause& pause) {
+    run<Eigen::RowMajor>(a.cols(), a.rows(), a, b, factor, c, pause);
+  }
+
+  /// c += factor a b^T.
+  void add_by_transposed(const ConstView& a, const ConstView& b, Scalar factor, View c,
+                         Pause& pause) {
+    run<Eigen::ColMajor, Eigen::RowMajor>(a.rows(), a.cols(), a, b, factor, c, pause);
+  }
+
  private:
   /// Memory of the packed blocks of both factors.
   class Blocking : public Eigen::internal::level3_blocking<Scalar, Scalar> {
@@ -125,7 +136,7 @@ class ProductOf {
 
   /// Of the factors as they are stored: RowMajor stands for the transpose.
   template <int order, int order_b = Eigen::ColMajor>
-  void run(Index rows, Index inner, const ConstView& a, const ConstView& b, Scalar sign, View& c,
+  void run(Index rows, Index inner, const ConstView& a, const ConstView& b, Scalar factor, View& c,
            Pause& pause) {
     if (rows == 0 || inner == 0) return;
     constexpr double flops = EIGEN_MAX_ALIGN_BYTES > 16 ? 1.6e9 : 8e8;  // AVX or not
@@ -138,7 +149,7 @@ class ProductOf {
       Eigen::internal::general_matrix_matrix_product<
           Index, Scalar, order, false, Scalar, order_b, false, Eigen::ColMajor,
           1>::run(rows, columns, inner, a.data(), a.outerStride(), b.data() + j * stride,
-                  b.outerStride(), c.data() + j * c.outerStride(), 1, c.outerStride(), sign,
+                  b.outerStride(), c.data() + j * c.outerStride(), 1, c.outerStride(), factor,
                   blocking_, nullptr);
       pause.check();
     }
