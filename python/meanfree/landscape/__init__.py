@@ -1,0 +1,9 @@
+"""Random error landscapes: how many critical points, of which index, at which energy."""
+
+from __future__ import annotations
+
+from meanfree.landscape._field import GaussianField
+from meanfree.landscape._pspin import PSpin
+from meanfree.landscape._saddle import LinearSaddle, linear_saddle
+
+__all__ = ["GaussianField", "LinearSaddle", "PSpin", "linear_saddle"]
