@@ -219,13 +219,21 @@ def test_interrupt_is_exit_code_130(chapters, capsys, tmp_path):
 
 
 def test_interrupt_of_the_compiled_core_is_exit_code_130():
-    command = "meanfree.cli", "phase", "tanh", "--sigma-w", "1:5:4000", "--sigma-b", "0:4:4000"
+    arguments = ["phase", "tanh", "--sigma-w", "1:5:4000", "--sigma-b", "0:4:4000"]
+    code = (
+        "import signal, sys; from meanfree.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"print('ready', flush=True); sys.exit(main({arguments}))"
+    )
     with subprocess.Popen(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"TQDM_DISABLE": "1"},
     ) as child:
-        time.sleep(2.0)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(1.0)
         assert child.poll() is None, "the command was too short to be interrupted"
         child.send_signal(signal.SIGINT)
         try:
