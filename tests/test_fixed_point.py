@@ -115,6 +115,7 @@ def test_length_of_a_users_function_that_diverges_has_the_limit_of_chi_2(functio
     assert found.chi_2 == pytest.approx(25.0 * limit, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_phase_without_a_limit_of_chi_1_is_undefined():
     # the slope swings for ever, once a factor e^pi of x
     swinging = mf.Activation(lambda x: x * (1.5 + 0.5 * np.sin(np.log1p(x * x))))

@@ -272,6 +272,7 @@ def test_samples_depend_on_seed_and_number_alone(phi, weights):
     assert np.all(one[:, 0] != other[:, 0])
 
 
+@pytest.mark.slow
 def test_functions_of_a_user_give_the_same_networks_as_built_in_ones():
     mine = mf.Activation(np.tanh, lambda h: 1.0 / np.cosh(h) ** 2)
     # its slope might vanish somewhere: the pre-activations are drawn first, in other networks

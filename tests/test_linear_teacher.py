@@ -217,7 +217,11 @@ def test_aligned_students_of_400_units_have_the_errors_of_theory(depth):
     assert sample.test_error_error.max() < 0.01 * sample.test_error.max()
 
 
-@pytest.mark.parametrize("sizes", [{}, {"n_examples": 20}, {"n_examples": 75}], ids=str)
+@pytest.mark.parametrize(
+    "sizes",
+    [{}, {"n_examples": 20}, pytest.param({"n_examples": 75}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_random_start_is_later_and_ends_where_the_aligned_does(sizes):
     task = StudentTeacher([4.0, 3.0], 30, 24, 26, a0=1e-4, **sizes)
     stop = task.optimal_stopping().t

@@ -135,7 +135,7 @@ def plain():
     ("weights", "start"),
     [
         ("gaussian", "preactivation"),
-        ("orthogonal", "input"),
+        pytest.param("orthogonal", "input", marks=pytest.mark.slow),
         pytest.param("gaussian", "input", marks=pytest.mark.slow),
         pytest.param("orthogonal", "preactivation", marks=pytest.mark.slow),
     ],
@@ -320,7 +320,7 @@ def test_every_method_has_the_same_law_at_any_activation(phi):
     ("sigma_w", "start", "depth"),
     [
         (1.3, "input", 5),
-        (2.5, "preactivation", 4),
+        pytest.param(2.5, "preactivation", 4, marks=pytest.mark.slow),
         pytest.param(2.5, "input", 7, marks=pytest.mark.slow),
         pytest.param(4.0, "preactivation", 6, marks=pytest.mark.slow),
     ],

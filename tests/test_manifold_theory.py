@@ -200,7 +200,13 @@ def _angles_of_corners(network, a, b, weights):
     return np.concatenate(found)
 
 
-@pytest.mark.parametrize("name", ["relu", "hard_tanh", "selu", "leaky_relu"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "relu",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("hard_tanh", "selu", "leaky_relu")),
+    ],
+)
 def test_the_corners_of_a_layer_add_up_to_the_theory(name):
     """The first order in 1 / N is removed by two widths; the second may be 0.5 % (N = 50)."""
     network, means, variances = mf.Ensemble(name, 1.3), [], []

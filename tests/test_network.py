@@ -60,6 +60,7 @@ def test_z_scores_have_unit_size_where_the_bound_is_small():
     assert 0.55 < rms < 1.45
 
 
+@pytest.mark.slow
 def test_bound_covers_what_finite_width_does_to_orthogonal_networks():
     model = initialize(
         mlp(nn.Tanh, 32, *[32] * 10, 8), mf.critical("tanh", weights="orthogonal"), seed=0
