@@ -1,50 +1,13 @@
-"""Random matrices at finite size: exact densities, determinants and counts of critical points.
-
-Symmetric Y of weight exp(-tr Y**2 / 2): off-diagonal variance 1/2, diagonal variance 1.
-"""
+"""Exact densities of critical points at finite size, and what their exponents are off by."""
 
 from functools import cache
 
 import numpy as np
-from scipy.special import erf, gammaln
+from scipy.special import gammaln
+
+from meanfree.landscape._goe import log_mean_determinant
 
 SIZES = (50, 100, 200, 400)
-
-
-def hermite_functions(n, y):
-    """Return phi_0 .. phi_n, n >= 1, orthonormal on the line."""
-    phi = [np.pi**-0.25 * np.exp(-(y**2) / 2)]
-    phi.append(np.sqrt(2.0) * y * phi[0])
-    for k in range(1, n):
-        phi.append(np.sqrt(2 / (k + 1)) * y * phi[k] - np.sqrt(k / (k + 1)) * phi[k - 1])
-    return np.array(phi)
-
-
-def density(n, y):
-    """Return the density of all n <= 401 eigenvalues (Mehta, "Random Matrices")."""
-    phi = hermite_functions(n, y)
-    below = half_integral(n, phi, y)
-    rho = (phi[:n] ** 2).sum(axis=0) + np.sqrt(n / 2) * phi[n - 1] * below
-    if n % 2:  # phi_{n-1} over its integral, which is twice the half integral far out
-        far = np.array([40.0])
-        total = 2 * half_integral(n - 1, hermite_functions(max(n - 1, 1), far), far)
-        rho += phi[n - 1] / total
-    return rho
-
-
-def half_integral(n, phi, y):
-    """Return the integral of sgn(y - t) phi_n(t) / 2 over t, two steps of n at a time."""
-    k = n % 2
-    total = -np.sqrt(2.0) * phi[0] if k else np.pi**0.25 / np.sqrt(2) * erf(y / np.sqrt(2))
-    while k < n:  # phi_{k+1}' = sqrt((k+1)/2) phi_k - sqrt((k+2)/2) phi_{k+2}
-        total = (np.sqrt((k + 1) / 2) * total - phi[k + 1]) / np.sqrt((k + 2) / 2)
-        k += 2
-    return total
-
-
-def log_mean_determinant(n, y):
-    """Return log E |det(Y - y)| for Y of size n: the density at size n + 1, of which it is part."""
-    return np.log(density(n + 1, y)) + y**2 / 2 + 0.5 * np.log(2.0) + gammaln((n + 1) / 2)
 
 
 @cache
@@ -70,31 +33,15 @@ def log_field_density(field, n, y, log_determinant):
     return 0.5 * n * scale + log_determinant - y**2 - 0.5 * np.log(np.pi)
 
 
-def spin_counts(p, n):
-    """Return energies, their spacing, and the log density in energy of critical points of p-spin.
+def log_spin_density(p, n, u):
+    """Return the log density in energy of critical points of p-spin on the sphere.
 
-    In all, over the sphere in n dimensions. The Hessian at energy u is sqrt(2 p (p - 1) / n)
-    (Y - y), of size n - 1, with y = u sqrt(p n / (2 (p - 1))); u has the variance 1 / n.
+    The Hessian at energy u, of variance 1 / n, is sqrt(2 p (p - 1) / n) (Y - y), of size n - 1.
     """
-    y, step, log_determinant = shifts(n - 1)
-    per_energy = np.sqrt(p * n / (2 * (p - 1)))
+    determinant = log_mean_determinant(n - 1, u * np.sqrt(p * n / (2 * (p - 1))))
     area = np.log(2) + 0.5 * n * np.log(np.pi) - gammaln(n / 2) + 0.5 * (n - 1) * np.log(n)
     scale = 0.5 * (n - 1) * np.log((p - 1) / (np.pi * n))
-    u = y / per_energy
-    law = 0.5 * np.log(n / (2 * np.pi)) - n * u**2 / 2
-    return u, step / per_energy, area + scale + log_determinant + law
-
-
-def spin_mean_count(p, n):
-    """Return the mean number of critical points of the p-spin model on the sphere."""
-    _, step, terms = spin_counts(p, n)
-    return np.exp(log_sum(terms, step))
-
-
-def spin_mean_square(p, n):
-    """Return the mean sum of their squared energies."""
-    u, step, terms = spin_counts(p, n)
-    return (np.exp(terms) * u**2).sum() * step
+    return area + scale + determinant + 0.5 * np.log(n / (2 * np.pi)) - n * u**2 / 2
 
 
 def wrong_exponent(off):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meanfree.landscape._field import GaussianField
-from meanfree.landscape._pspin import PSpin
+from meanfree.landscape._pspin import PSpin, SpinPoints
 from meanfree.landscape._saddle import LinearSaddle, linear_saddle
 
-__all__ = ["GaussianField", "LinearSaddle", "PSpin", "linear_saddle"]
+__all__ = ["GaussianField", "LinearSaddle", "PSpin", "SpinPoints", "linear_saddle"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfree._check import Range, real, real_array, shaped, together
+from meanfree._check import Range, integer, real, real_array, shaped, together
+from meanfree.landscape import _goe
 from meanfree.landscape._semicircle import ENERGY, INDEX, fraction_below, point_above
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _POSITIVE = Range("in [1e-150, 1e150]", 1e-150, 1e150)
+_CURVATURE = Range("in [1e-250, 1e250]", 1e-250, 1e250)
 _NEGATIVE = Range("in [-1e150, -1e-150]", -1e150, -1e-150)
 _VARIANCE = Range("in [1e-100, 1e100]", 1e-100, 1e100)
 _LENGTH = Range("in [1e-12, 1e12]", 1e-12, 1e12)
@@ -48,7 +50,7 @@ class GaussianField:
     slope : float
         C'(0), in [-1e150, -1e-150]; a component of the gradient has the variance -2 C'(0).
     curvature : float
-        C''(0), in [1e-150, 1e150], and at least ``slope**2 / variance``, without which there is no
+        C''(0), in [1e-250, 1e250], and at least ``slope**2 / variance``, without which there is no
         such field in every dimension (Schoenberg, 1938).
 
     Attributes
@@ -93,7 +95,7 @@ class GaussianField:
     def __init__(self, variance: float, slope: float, curvature: float) -> None:
         c0 = real("variance", variance, _POSITIVE)
         c1 = real("slope", slope, _NEGATIVE)
-        c2 = real("curvature", curvature, _POSITIVE)
+        c2 = real("curvature", curvature, _CURVATURE)
         # exact, since 1 - rho may be small
         gap = float(1 - Fraction(c1) ** 2 / (Fraction(c0) * Fraction(c2)))
         if gap < -_ROUNDING:
@@ -178,7 +180,7 @@ class GaussianField:
     @property
     def rho(self) -> float:
         """``slope**2 / (variance * curvature)``: how far the energy fixes the index."""
-        return 1.0 - self._spread if self._spread else 1.0
+        return 1.0 - self._spread if self._spread < 0.5 else self._root**2
 
     def energy_at_index(self, alpha: ArrayLike) -> Any:
         """Return the typical energy of the critical points of an index.
@@ -310,6 +312,43 @@ class GaussianField:
             if "index" in values:
                 return shaped(self._total - point_above(values["index"]) ** 2, shape)
         return self._total
+
+    def log_mean_count(self, dimension: int) -> float:
+        """Return log(mean number of critical points per unit volume), exact at finite N.
+
+        Over N it approaches ``complexity()``. By the formula of Kac and Rice and the density of
+        eigenvalues of random matrices (Fyodorov, 2004).
+
+        Parameters
+        ----------
+        dimension : int
+            N, in [1, 400].
+
+        Returns
+        -------
+        float
+            Error 1e-12 of it, or 1e-12.
+
+        Raises
+        ------
+        ValueError
+            If the dimension is out of its range.
+        TypeError
+            If it is not an integer.
+
+        Examples
+        --------
+        >>> from meanfree.landscape import GaussianField
+        >>> field = GaussianField.rbf()
+        >>> [round(field.log_mean_count(n) / n, 3) for n in (2, 20, 200)]
+        [-0.847, -1.304, -1.402]
+        >>> print(f"{field.complexity():.3f}")
+        -1.419
+        """
+        n = integer("dimension", dimension, 1, _goe.LARGEST)
+        # the Hessian is sqrt(8 C2 / N) (Y - y) with y of variance 1/2, a gradient has -2 C1
+        scale = log(2.0 / (pi * n)) + log(self.curvature) - log(-self.slope)
+        return 0.5 * n * scale + _goe.log_mean_shifted(n, 0.5)
 
     @property
     def _root(self) -> float:

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cosh, log, sinh, sqrt
+from math import cosh, lgamma, log, pi, sinh, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meanfree import _core
 from meanfree._check import integer, real_array, shaped
+from meanfree._check import seed as check_seed
+from meanfree.landscape import _enumerate, _goe
 from meanfree.landscape._semicircle import ENERGY, fraction_below
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
+    Array = NDArray[np.float64]
 
 _LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class SpinPoints:
+    """All critical points of one random polynomial; made by `PSpin.enumerate`.
+
+    Attributes
+    ----------
+    points : (n_points, dimension) array
+        On the sphere ``|x|**2 = dimension``.
+    energy : (n_points,) array
+        ``H / dimension``, rising.
+    index : (n_points,) int array
+        Number of negative eigenvalues of the Hessian on the sphere.
+    couplings : (dimension, ..) array
+        The symmetric tensor of p indices whose ``couplings(x, .., x) / dimension**((p - 1) / 2)``
+        is H.
+    seed : int
+    """
+
+    points: Array
+    energy: Array
+    index: NDArray[np.int64]
+    couplings: Array
+    seed: int
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -180,6 +209,102 @@ class PSpin:
         """
         value = real_array("energy", energy, ENERGY)
         return shaped(fraction_below(value.reshape(-1) / -self.threshold_energy), value.shape)
+
+    def log_mean_count(self, dimension: int) -> float:
+        """Return log(mean number of critical points), exact at finite N.
+
+        Over N it approaches ``complexity(0.0)``. By the formula of Kac and Rice and the density of
+        eigenvalues of N x N random matrices.
+
+        Parameters
+        ----------
+        dimension : int
+            N, in [2, 400].
+
+        Returns
+        -------
+        float
+            Error 1e-12 of it, or 1e-12.
+
+        Raises
+        ------
+        ValueError
+            If the dimension is out of its range.
+        TypeError
+            If it is not an integer.
+
+        Examples
+        --------
+        >>> from math import exp
+        >>> from meanfree.landscape import PSpin
+        >>> print([round(exp(PSpin(3).log_mean_count(n)), 4) for n in (2, 3, 4)])
+        [5.2915, 10.5524, 18.7902]
+        """
+        n = integer("dimension", dimension, 2, _goe.LARGEST)
+        # the Hessian is sqrt(2 p (p - 1) / N) (Y - y) with y = u sqrt(p N / (2 (p - 1)))
+        area = log(2.0) + 0.5 * n * log(pi) - lgamma(0.5 * n) + 0.5 * (n - 1) * log(n)
+        scale = 0.5 * (n - 1) * (log(self.p - 1) - log(pi * n))
+        return area + scale + _goe.log_mean_shifted(n - 1, 0.5 * self.p / (self.p - 1))
+
+    def enumerate(self, dimension: int, *, seed: int = 0) -> SpinPoints:
+        """Return every critical point of one random polynomial in few dimensions.
+
+        They are the real ones among ``((p - 1)**N - 1) / (p - 2)`` pairs of complex solutions of
+        polynomial equations (Cartwright and Sturmfels, 2013), all of which are found, by linear
+        algebra and Newton's method. None is missed: too few raise an error.
+
+        Parameters
+        ----------
+        dimension : int
+            N, in [2, 5] for p = 3, [2, 4] for p = 4, [2, 3] for p = 5 and 6; for p = 2 in [2, 100].
+        seed : int
+            In [0, 2**64 - 1].
+
+        Returns
+        -------
+        SpinPoints
+            Each point and its opposite. Real solutions closer than 1e-8 to being complex may be
+            misjudged.
+
+        Raises
+        ------
+        ConvergenceError
+            If not all solutions can be told apart.
+        ValueError
+            If a value is out of its range.
+        TypeError
+            If an argument is not an integer.
+
+        References
+        ----------
+        Cartwright and Sturmfels (2013), "The number of eigenvalues of a tensor".
+
+        Examples
+        --------
+        >>> from meanfree.landscape import PSpin
+        >>> found = PSpin(3).enumerate(3, seed=1)
+        >>> print(found.energy.size, sum((-1) ** found.index))  # Euler characteristic of a sphere
+        10 2
+        """
+        if self.p not in _enumerate.MOST:
+            msg = f"p must be an integer in [2, {max(_enumerate.MOST)}] to enumerate, got {self.p}"
+            raise ValueError(msg)
+        n, key = integer("dimension", dimension, 2, _enumerate.MOST[self.p]), check_seed(seed)
+        tensor = _core.normals(key, 0, 0, n**self.p).reshape((n,) * self.p)
+        couplings = _enumerate.symmetric(tensor)
+        v, value = _enumerate.critical_points(couplings)
+        index = _enumerate.n_negative(couplings, v, value)
+        other = value if self.p % 2 == 0 else -value
+        turned = index if self.p % 2 == 0 else n - 1 - index
+        energy = np.concatenate([value, other]) / sqrt(n)
+        order = np.argsort(energy, kind="stable")
+        return SpinPoints(
+            points=sqrt(n) * np.concatenate([v, -v])[order],
+            energy=energy[order],
+            index=np.concatenate([index, turned])[order],
+            couplings=couplings,
+            seed=key,
+        )
 
     def __repr__(self) -> str:
         """Return the call that makes it."""
