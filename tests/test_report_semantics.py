@@ -5,9 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from meanfree.report import chapter_15_progressive_differentiation as tree_chapter
 from meanfree.report import chapter_16_pine_has_leaves as pine_chapter
 from meanfree.report import engine, rumelhart, terminal, tree_learners
-from meanfree.report.linear_learners import crossing, learn, tops
+from meanfree.report.linear_learners import _flow, crossing, learn, tops
+from meanfree.report.living_things_figures import latencies
 from meanfree.semantics import SemanticModel, Tree, eight_things
 
 
@@ -40,8 +42,6 @@ def test_a_matrix_of_the_same_products_teaches_the_same_representations():
     outputs = random.standard_normal((40, 4))
     left, s, right = np.linalg.svd(outputs, full_matrices=False)
     first, second = 0.1 * random.standard_normal((6, 4)), 0.1 * random.standard_normal((4, 6))
-    from meanfree.report.linear_learners import _flow
-
     times = np.array([0.1, 0.5])
     full = list(_flow(outputs, first[None], (left @ second)[None], times, 0.02))
     small = list(_flow(s[:, None] * right, first[None], second[None], times, 0.02))
@@ -141,7 +141,7 @@ def test_nonlinear_networks_learn_broad_distinctions_first_from_any_start():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("15", 6, 30), ("16", 4, 36)])
+@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("15", 6, 30), ("16", 5, 42)])
 def test_chapters_on_semantic_development_agree(number, n_figures, n_comparisons):
     pytest.importorskip("torch")
     report = run_small(number)
@@ -154,45 +154,65 @@ def test_the_shallow_control_of_the_chapter_has_no_illusion():
     assert pine_chapter._shallow_excess(engine.Settings()).max() <= 0.0
 
 
-@pytest.mark.slow
-def test_the_chapter_of_the_tree_disagrees_with_other_starts_and_time_constants(monkeypatch):
-    pytest.importorskip("torch")
-    known = tree_learners.World.known.fget
+def n_disagreeing(figure):
+    return sum(not item.agrees for item in figure.comparisons)
 
-    def other(name, factor):
-        monkeypatch.setattr(
-            tree_learners.World,
-            "known",
-            property(lambda world: {**known(world), name: factor * known(world)[name]}),
-        )
-        return [result.tally.n_disagreeing for result in run_small("15").figures]
 
-    counts = other("tau", 1.2)
-    assert counts[0] >= 6
-    assert counts[3] >= 3
-    assert other("a0", 3.0)[0] >= 4
+@pytest.fixture(scope="module")
+def world():
+    return tree_learners.learn_tree(engine.Settings(small=True))
 
 
 @pytest.mark.slow
-def test_the_chapter_of_the_tree_disagrees_with_other_flips(monkeypatch):
-    pytest.importorskip("torch")
+@pytest.mark.parametrize(("name", "factor"), [("tau", 1.0), ("tau", 1.2), ("a0", 3.0)])
+def test_the_figures_of_the_tree_disagree_with_other_starts_and_times(
+    monkeypatch, world, name, factor
+):
+    right = world.known
+    wrong = {**right, name: factor * right[name]}
+    monkeypatch.setattr(tree_learners.World, "known", property(lambda _: wrong))
+    counts = [
+        n_disagreeing(draw(world)) for draw in (tree_chapter._levels, tree_chapter._projection)
+    ]
+    if factor == 1.0:
+        assert counts == [0, 0]
+    else:
+        assert counts[0] >= 4
+        assert counts[1] >= 3
+
+
+@pytest.mark.slow
+def test_the_figure_of_the_tree_disagrees_with_other_flips(monkeypatch):
     sample = Tree.sample
     monkeypatch.setattr(
         Tree, "sample", lambda tree, n, seed: sample(Tree(tree.branching, (0.14,) * 3), n, seed)
     )
-    assert run_small("15").figures[0].tally.n_disagreeing >= 6
+    other = tree_learners.learn_tree(engine.Settings(small=True))
+    assert n_disagreeing(tree_chapter._levels(other)) >= 6
+
+
+@pytest.fixture(scope="module")
+def learners():
+    pytest.importorskip("torch")
+    return pine_chapter._learners(engine.Settings(small=True)), rumelhart.train(0, 3, 3000)
 
 
 @pytest.mark.slow
-def test_the_chapter_of_the_pine_disagrees_with_other_starts_and_time_constants(monkeypatch):
-    pytest.importorskip("torch")
-    for wrong in ({"a0": 3e-3}, {"tau": 1.2}):
-
-        def other(outputs, wrong=wrong, **known):
-            return SemanticModel(outputs, **{**known, **wrong})
-
-        monkeypatch.setattr(pine_chapter, "SemanticModel", other)
-        assert run_small("16").figures[0].tally.n_disagreeing >= 3
+@pytest.mark.parametrize("wrong", [{}, {"a0": 1e-2}, {"tau": 1.2}])
+def test_the_figures_of_the_pine_disagree_with_other_starts_and_times(learners, wrong):
+    settings, times = engine.Settings(small=True), pine_chapter._TIMES
+    model = SemanticModel(eight_things().outputs, **{"a0": 1e-3, **wrong})
+    counts = [
+        n_disagreeing(pine_chapter._course(settings, model, *learners)),
+        n_disagreeing(pine_chapter._all(model, *learners)),
+        n_disagreeing(latencies(model, times, *learners)),
+    ]
+    if not wrong:
+        assert counts == [0, 0, 0]
+    else:
+        assert counts[0] >= 3
+        assert counts[1] >= 3 or "tau" in wrong  # sizes do not depend on the unit of time
+        assert counts[2] >= 4
 
 
 @pytest.mark.slow
@@ -204,7 +224,7 @@ def test_the_figure_of_categories_disagrees_with_another_coherence(monkeypatch):
         category_figures, "category", lambda c, *shape: category(1.5 * np.asarray(c), *shape)
     )
     figure = category_figures.coherence(engine.Settings(small=True))
-    assert sum(not item.agrees for item in figure.comparisons) >= 4
+    assert n_disagreeing(figure) >= 4
 
 
 @pytest.mark.slow
@@ -213,7 +233,7 @@ def test_the_figure_of_representations_disagrees_with_another_law(monkeypatch):
 
     monkeypatch.setattr(category_figures, "learn", partial(_stronger, category_figures.learn))
     figure = category_figures.agreement(engine.Settings(small=True))
-    assert sum(not item.agrees for item in figure.comparisons) >= 4
+    assert n_disagreeing(figure) >= 4
 
 
 def _stronger(learn, outputs, times, *, a0, **others):

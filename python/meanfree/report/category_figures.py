@@ -80,7 +80,7 @@ def coherence(settings: Settings) -> Figure:
     left.legend(loc="lower right")
     right.set(ylabel=r"largest singular value, $s / \sigma N_o^{1/2}$")
     return Figure(
-        key="c",
+        key="d",
         title="Categories in noise",
         drawing=figure,
         caption=(
@@ -158,7 +158,7 @@ def agreement(settings: Settings) -> Figure:
     )
     right.legend()
     return Figure(
-        key="d",
+        key="e",
         title="Do two networks represent alike?",
         drawing=figure,
         caption=(

@@ -12,7 +12,14 @@ from meanfree.report import rumelhart
 from meanfree.report.category_figures import agreement, coherence
 from meanfree.report.comparison import Comparison, with_error
 from meanfree.report.engine import Figure, Settings, Table
-from meanfree.report.linear_learners import compare, learn, mean_with_error, tops
+from meanfree.report.linear_learners import (
+    compare,
+    learn,
+    mean_with_error,
+    rank_correlation,
+    tops,
+)
+from meanfree.report.living_things_figures import latencies
 from meanfree.report.region_figures import canvases
 from meanfree.report.spectra import Estimate, extrapolated
 from meanfree.report.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, canvas
@@ -31,14 +38,14 @@ TEXT = """
 A deep linear network learns what items are, can and have mode by mode: its answer for feature m of
 item i at time t is
 
-    ŷ_m^i(t) = Σ_a u_a(t) u_a^m v_a^i,   u_a(t) = s_a / (1 + (s_a/a_0 - 1) e^{-2 s_a t/τ}).
+    ŷ_m^i(t) = Σ_a u_a(t) u_a^m v_a^i,   u_a(t) = s_a / (1 + (s_a/a_0 - 1) e^{-2 s_a t/τ}),
 
-Strong modes come first, and they say what is true of most. Among the eight living things of
-Rumelhart and Todd, most plants have leaves; so the mode that tells plants from animals gives them
-to the pine, and the modes that tell trees from flowers, and pine from oak, take them away again.
-Such an illusory correlation is a maximum of the answer in time above its first and its trained
-value. Without a hidden layer all modes share one time constant, ŷ = (1 - e^{-t/τ}) y, and nothing
-is ever mistaken.
+with the strength u_a(t) and the singular vectors u_a over features and v_a over items. Strong modes
+come first, and they say what is true of most. Among the eight living things of Rumelhart and Todd,
+most plants have leaves; so the mode that tells plants from animals gives them to the pine, and the
+modes that tell trees from flowers, and pine from oak, take them away again. Such an illusory
+correlation is a maximum of the answer in time above its first and its trained value. Without a
+hidden layer all modes share one time constant, ŷ = (1 - e^{-t/τ}) y, and nothing is ever mistaken.
 
 The same theory says which categories can be learned at all. A block of K_f features and K_o items
 with mean μ, hidden in noise of variance σ² in a matrix of N_f features and N_o items, is seen by
@@ -53,7 +60,7 @@ _TIMES: Array = np.arange(1, 101) / 25.0
 
 
 def run(settings: Settings) -> Iterator[Figure]:
-    """Yield the course of an illusion, all of them, the threshold of categories, and agreement."""
+    """Yield one illusion, all of them, latencies, the threshold of categories, and agreement."""
     data = eight_things()
     model = SemanticModel(data.outputs, a0=_A0)
     both = _learners(settings)
@@ -62,6 +69,7 @@ def run(settings: Settings) -> Iterator[Figure]:
     )
     yield _course(settings, model, both, nonlinear)
     yield _all(model, both, nonlinear)
+    yield latencies(model, _TIMES, both, nonlinear)
     yield coherence(settings)
     yield agreement(settings)
 
@@ -262,7 +270,7 @@ def _all(
         compare(f"mean size of all {theory.size} illusions", float(theory.mean()), extrapolated(
             sizes[0].mean(axis=1), sizes[1].mean(axis=1), 1, width))
     )  # fmt: skip
-    ranks = _rank_correlation(theory, curved.mean(axis=0))
+    ranks = rank_correlation(theory, curved.mean(axis=0))
     figure, ax = canvas(4.8, 4.2)
     ax.plot([0.0, 0.65], [0.0, 0.65], color=GREY, linewidth=1.0)
     ax.errorbar(theory, found.value, found.error, fmt="o", color=BLUE, ms=3.5, label="deep linear")
@@ -287,7 +295,10 @@ def _all(
             "above its first one. Circles, deep linear networks, with one standard error; "
             "triangles, mean over nonlinear networks. Line: measured as predicted."
         ),
-        description="Illusions of simulated linear networks lie on the theory; nonlinear near it.",
+        description=(
+            "Illusions of simulated linear networks lie on the theory; those of nonlinear ones "
+            "have much the same order, but weak ones are weaker."
+        ),
         comparisons=comparisons,
         tables=[
             Table("The largest", ("property", "linear theory", "linear", "nonlinear"), rows),
@@ -301,10 +312,3 @@ def _all(
             ),
         ],
     )
-
-
-def _rank_correlation(one: Array, other: Array) -> float:
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(np.round(x, 9)) for x in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])

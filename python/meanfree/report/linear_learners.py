@@ -130,6 +130,14 @@ def tops(times: Array, courses: Array) -> tuple[Array, Array]:
     return np.asarray(times[k] + shift * (times[1] - times[0])), np.asarray(value)
 
 
+def rank_correlation(one: Array, other: Array) -> float:
+    """Return Spearman's correlation; values that agree to 9 decimals share a rank."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(np.round(x, 9)) for x in (one, other)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
 def compare(quantity: str, theory: float, found: Estimate, place: Any = ()) -> Comparison:
     """Set one number, extrapolated from two widths, beside its theory."""
     return Comparison(

@@ -1,4 +1,4 @@
-"""Figures of chapter 15 on the eight living things, in linear and nonlinear networks."""
+"""Figures of chapters 15 and 16 on the eight living things, in linear and nonlinear networks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import numpy as np
 from meanfree.report import rumelhart
 from meanfree.report.comparison import Comparison, with_error
 from meanfree.report.engine import Figure, Settings, Table
-from meanfree.report.linear_learners import compare, learn, mean_with_error
+from meanfree.report.linear_learners import (
+    compare,
+    crossing,
+    learn,
+    mean_with_error,
+    rank_correlation,
+)
 from meanfree.report.region_figures import canvases
 from meanfree.report.spectra import Estimate, extrapolated
-from meanfree.report.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from meanfree.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 from meanfree.semantics import SemanticModel, eight_things
 
 if TYPE_CHECKING:
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
     from numpy.typing import NDArray
+
+    from meanfree.report.linear_learners import Learners
 
     Array = NDArray[np.float64]
 
@@ -224,3 +232,79 @@ def _draw_dendrograms(
         ax.tick_params(axis="x", labelrotation=90)
         ax.set_title(title)
     axes[0].set_ylabel(label)
+
+
+# --- properties ----------------------------------------------------------------------------------
+
+_LEARNED = ("isa living thing", "isa animal", "isa bird", "is yellow", "can sing", "isa canary")
+
+
+def latencies(
+    model: SemanticModel,
+    times: Array,
+    both: tuple[Learners, Learners],
+    nonlinear: rumelhart.Course,
+) -> Figure:
+    """Draw when each property of each item is half learned, for good."""
+    data = eight_things()
+    feature, item = np.nonzero(data.outputs)
+    theory = np.array(
+        [model.latency(i, m) for m, i in zip(feature.tolist(), item.tolist(), strict=True)]
+    )
+    measured = [crossing(times, x.answer[:, :, feature, item], 0.5) for x in both]
+    found = extrapolated(measured[0], measured[1], 1, both[0].hidden.shape[2])
+    epochs = crossing(nonlinear.epochs.astype(float), nonlinear.answer[:, :, feature, item], 0.5)
+    comparisons, rows = [], []
+    for name in _LEARNED:
+        at = np.flatnonzero((feature == data.feature(name)) & (item == data.item("canary")))[0]
+        comparisons.append(compare(f"canary {name}: half learned", float(theory[at]), found, at))
+        rows.append(
+            (
+                f"canary {name}",
+                f"{theory[at]:.3f} τ",
+                with_error(float(found.value[at]), float(found.error[at])),
+                with_error(*mean_with_error(epochs[:, at])),
+            )
+        )
+    ranks = rank_correlation(theory, epochs.mean(axis=0))
+    figure, (left, right) = canvases(9.6, 3.8)
+    ends = np.array([theory.min(), theory.max()])
+    left.plot(ends, ends, color=GREY, linewidth=1.0)
+    relations = np.array([rumelhart.RELATIONS.index(name.split()[0]) for name in data.features])
+    for k, (relation, color) in enumerate(
+        zip(rumelhart.RELATIONS, (BLUE, VERMILLION, GREEN, ORANGE), strict=True)
+    ):
+        own = relations[feature] == k
+        left.errorbar(
+            theory[own], found.value[own], found.error[own], fmt="o", color=color, ms=4,
+            label=f"{relation} ...",
+        )  # fmt: skip
+        right.plot(theory[own], epochs.mean(axis=0)[own], "^", color=color, ms=5, mfc="none")
+    left.set(ylabel=r"half learned, measured, $t/\tau$", title="Deep linear")
+    right.set(ylabel="half learned, epoch", title="Nonlinear", yscale="log")
+    for ax in (left, right):
+        ax.set(xlabel=r"half learned, linear theory, $t/\tau$")
+    ticks = [20, 50, 100, 200, 500]
+    right.set_yticks(ticks, [str(tick) for tick in ticks])
+    right.minorticks_off()
+    left.legend(loc="upper left")
+    return Figure(
+        key="c",
+        title="When a property is known",
+        drawing=figure,
+        caption=(
+            f"The {theory.size} properties that items have, each at the time from which on its "
+            "answer is at least 0.5. Left, deep linear networks, with one standard error; line: "
+            "measured as predicted. Right, mean over nonlinear networks."
+        ),
+        description="Properties shared by many items are learned before those of single items.",
+        comparisons=comparisons,
+        notes=[
+            f"Rank correlation of linear theory and nonlinear networks: {ranks:.2f}, over "
+            f"{theory.size} properties."
+        ],
+        tables=[
+            Table("A canary", ("property", "linear theory", "linear", "nonlinear, epoch"), rows)
+        ],
+        wide=True,
+    )
