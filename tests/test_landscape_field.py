@@ -6,6 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 from goe import SIZES, log_field_density, log_sum, shifts, wrong_exponent
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
@@ -278,6 +280,29 @@ def test_kernels_have_their_derivatives(shape):
         assert value == pytest.approx(float(mpmath.diff(kernel, 0, order)), rel=1e-12)
     assert GaussianField(*found).rho == pytest.approx(field.rho, rel=1e-14)
     assert GaussianField(*found) == field
+
+
+@settings(max_examples=40)
+@given(st.floats(1e-6, 1e6), st.floats(1e-3, 1e3), st.floats(-6.0, 6.0), st.floats(0.0, 1.0))
+def test_parts_are_below_the_whole_and_minima_mirror_maxima(shape, length, e, alpha):
+    field = GaussianField.rational_quadratic(shape, length, 3.0)
+    energy = e * sqrt(3.0)
+    both = field.complexity(energy=energy, index=alpha)
+    parts = field.complexity(energy=energy), field.complexity(index=alpha)
+    slack = 1e-12 * (1 + abs(field.complexity()) + e**2)
+    assert both <= min(parts) + slack
+    assert max(parts) <= field.complexity() + slack
+    assert field.complexity(energy=-energy) == parts[0]
+    assert field.index_at_energy(-energy) == pytest.approx(1 - field.index_at_energy(energy))
+    mirror = 1 - alpha
+    assert field.energy_at_index(mirror) == pytest.approx(
+        -field.energy_at_index(1 - mirror), abs=1e-14
+    )
+    # lengths scale the volume, variances the energies, and nothing else
+    other = GaussianField.rational_quadratic(shape)
+    assert other.index_at_energy(e) == pytest.approx(field.index_at_energy(energy), abs=1e-12)
+    shift = other.complexity(energy=e) - parts[0]
+    assert shift == pytest.approx(np.log(length), abs=slack)
 
 
 def test_mixtures_of_one_length_are_the_rbf():
