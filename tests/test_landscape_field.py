@@ -218,6 +218,12 @@ def test_conditional_law_of_the_hessian_is_that_of_the_kernel():
         for m, (a, b) in enumerate(pairs, 1):
             same = (i == j) * (a == b) + (i == a) * (j == b) + (i == b) * (j == a)
             assert cov[k, m] == pytest.approx(4 * c2 / size * same, abs=1e-13)
+    # energy given the Hessian
+    weights = np.linalg.solve(cov[1:, 1:], cov[1:, 0]) / size
+    trace = np.array([float(i == j) for i, j in pairs])
+    np.testing.assert_allclose(weights, c1 / (2 * c2 * (size + 2)) * trace, atol=1e-14)
+    variance = cov[0, 0] / size**2 - weights @ cov[1:, 0] / size
+    assert variance == pytest.approx(c0 / size * (1 - field.rho * size / (size + 2)), rel=1e-13)
 
 
 def test_sampled_determinants_give_the_exact_count_and_indices_in_two_dimensions():

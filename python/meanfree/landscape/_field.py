@@ -205,6 +205,12 @@ class GaussianField:
         TypeError
             If alpha is no array of numbers.
 
+        Notes
+        -----
+        At any N and any point, critical or not, the energy given the Hessian H is normal: mean
+        ``C'(0) tr H / (2 C''(0) (N + 2))``, variance ``C(0) (1 - rho N / (N + 2)) / N``. This is
+        what a sample in few dimensions is best compared with.
+
         Examples
         --------
         >>> from meanfree.landscape import GaussianField
