@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Complex = NDArray[np.complex128]
     Indices = NDArray[np.intp]
 
-MOST = {2: 100, 3: 5, 4: 4, 5: 3, 6: 3}  # dimensions for p, beyond which a call takes seconds
+MOST = {2: 100, 3: 5, 4: 4, 5: 3, 6: 2}  # dimensions for p, beyond which a call takes seconds
 _ATTEMPTS = 20
 _APART = 1e-7  # closer ones cannot be told from one that was found twice
 _REAL = 1e-8
