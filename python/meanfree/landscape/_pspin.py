@@ -256,7 +256,7 @@ class PSpin:
         Parameters
         ----------
         dimension : int
-            N, in [2, 5] for p = 3, [2, 4] for p = 4, [2, 3] for p = 5, 2 for p = 6; in [2, 100] for p = 2.
+            N, at least 2; at most 5, 4, 3, 2 for p = 3, 4, 5, 6, and 100 for p = 2.
         seed : int
             In [0, 2**64 - 1].
 
