@@ -233,8 +233,9 @@ class Tree:
         """Return how far a novel property taught on one leaf is ascribed to another one at time t.
 
         Only the weights from the hidden layer to the new property learn, from 0 until it is 1 on
-        the first leaf: ``h_i . h_j / |h_i|**2``. Early in development that is about 1 for all
-        leaves; it narrows with age, to what the square root of the similarity matrix leaves.
+        the first leaf: ``h_i . h_j / |h_i|**2``. That is 0 at t = 0, where all modes are alike,
+        then near 1 for all leaves while the root's mode leads, the nearer the smaller a0. It
+        narrows with age, to what the square root of the similarity matrix leaves.
 
         Parameters
         ----------

@@ -124,7 +124,8 @@ def distances_over_time(settings: Settings, course: rumelhart.Course) -> Figure:
             f"linear networks, a_0 = {_A0:g}; right, the network of Rumelhart and Todd with "
             f"five layers of sigmoids, {halves.shape[1]} starts (thin) and their mean. Ticks at "
             "the foot: half-way from the first to the last distance. Linear theory predicts times "
-            "for linear networks; of nonlinear ones it can only suggest the order."
+            "for linear networks; of nonlinear ones it can only suggest the order, and few starts "
+            "break it."
         ),
         description="Plants and animals part first, then their kinds, single items last.",
         comparisons=comparisons,
