@@ -123,8 +123,11 @@ def test_exact_solution_takes_times_in_any_order_and_a_time_constant():
     np.testing.assert_allclose(found[0, 1], w2 @ w1, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["modes", "full matrices"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
-def test_aligned_runs_follow_the_laws_of_modes(depth):
+def test_aligned_runs_follow_the_laws_of_modes(depth, full, monkeypatch):
+    if full:
+        monkeypatch.setattr("meanfree.linear.flow.find_modes", lambda *_: None)
     sizes = (6, *[5] * (depth - 1), 4)
     outputs = np.random.default_rng(5).standard_normal((4, 6))
     scale = 0.5
@@ -141,6 +144,31 @@ def test_aligned_runs_follow_the_laws_of_modes(depth):
     flow = gradient_flow(start, outputs, t=times)
     laws = mode_strength(times[:, np.newaxis], s, scale**depth, depth=depth)
     np.testing.assert_allclose(flow.strength, laws, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("sizes", [(6, 5, 4), (4, 4, 4, 4, 4), (5, 2, 6, 3)], ids=str)
+def test_aligned_runs_are_those_of_the_full_matrices(sizes, monkeypatch):
+    outputs = np.random.default_rng(12).standard_normal((sizes[-1], sizes[0]))
+    start = initial_weights(sizes, "aligned", scale=0.5, sigma_yx=outputs, seed=1, n_runs=2)
+    start[0][1] *= 0.8  # of the second run: layers need not be alike
+    eta = np.array([0.02, 0.04])
+
+    def learn():
+        return (
+            descend(start, outputs, eta=eta, steps=300, record_every=70),
+            gradient_flow(start, outputs, t=[0.0, 3.0, 0.5]),
+        )
+
+    with monkeypatch.context() as patch:
+        for name in ("descend_linear", "flow_linear"):
+            patch.setattr(_core, name, lambda *_: pytest.fail("the modes were not found"))
+        modes = learn()
+    monkeypatch.setattr("meanfree.linear.flow.find_modes", lambda *_: None)
+    for one, other in zip(modes, learn(), strict=True):
+        for name in ("t", "total", "loss", "balancedness", "strength"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=1e-11)
+        for a, b in zip(one.weights, other.weights, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("white", [True, False], ids=["white", "coloured"])
@@ -254,8 +282,10 @@ def test_a_run_goes_on_where_it_was_left():
     np.testing.assert_array_equal(rest.total[-1], whole.total[-1])
 
 
-def test_divergence_is_infinite_and_never_nan():
-    weights, outputs, _ = draw((3, 3, 3), scale=1.0)
+@pytest.mark.parametrize("kind", ["gaussian", "aligned"])
+def test_divergence_is_infinite_and_never_nan(kind):
+    outputs = draw((3, 3, 3))[1]
+    weights = initial_weights((3, 3, 3), kind, sigma_yx=outputs)
     with pytest.warns(UserWarning, match=r"eta must be < 0\.\d+, the bound of stability"):
         found = descend(weights, outputs, eta=[2.0, 0.01], steps=300, record_every=1)
     for name in ("total", "loss", "balancedness", "strength"):

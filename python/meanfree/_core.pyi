@@ -12,9 +12,11 @@ __all__ = [
     "covariance",
     "critical_points",
     "descend_linear",
+    "descend_modes",
     "evaluate",
     "fixed_points",
     "flow_linear",
+    "flow_modes",
     "gaussian_moments",
     "length_roots",
     "level_set",
@@ -211,6 +213,27 @@ def flow_linear(
     weights: _Array,
     sigma_yx: _Array,
     sigma_xx: _Array | None,
+    times: _Array,
+    tau: float,
+    tol: float,
+    max_steps: int,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[_Array, _Array, _Array]: ...
+
+# the same of modes: strength (runs, records, modes), balancedness, weights (runs, depth, modes)
+def descend_modes(
+    weights: _Array,
+    s: _Array,
+    eta: _Array,
+    steps: int,
+    record_every: int,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[_Array, _Array, _Array]: ...
+def flow_modes(
+    weights: _Array,
+    s: _Array,
     times: _Array,
     tau: float,
     tol: float,

@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "meanfree/compact_network.hpp"
 #include "meanfree/graded.hpp"
 #include "meanfree/linear_descent.hpp"
 #include "meanfree/linear_network.hpp"
@@ -88,15 +90,21 @@ constexpr double error_3[n_stages] = {-0.18980075407240762,
 template <class Network>
 class LinearIntegrator {
  public:
-  LinearIntegrator(Network& network, const FlowOptions& options, const std::vector<double>& start)
-      : network_(network), options_(options), w_(start), next_(start.size()), stage_(start.size()) {
+  LinearIntegrator(Network& network, const FlowOptions& options, const AlignedNumbers& start,
+                   std::int64_t n_weights)
+      : network_(network),
+        options_(options),
+        n_weights_(n_weights),
+        w_(start),
+        next_(start.size()),
+        stage_(start.size()) {
     for (auto& k : slope_) k.resize(start.size());
     double largest = 0.0;
     for (const double w : start) largest = std::max(largest, std::fabs(w));
     floor_ = 1e-3 * options.tol * largest + 1e-300;
   }
 
-  const std::vector<double>& state() const { return w_; }
+  const AlignedNumbers& state() const { return w_; }
 
   /// Move on to the time `end`.
   void advance(double end, Pause& pause) {
@@ -137,7 +145,7 @@ class LinearIntegrator {
  private:
   static constexpr double smallest_factor = 0.2, largest_factor = 8.0;
 
-  void evaluate(const std::vector<double>& w, std::vector<double>& out, Pause& pause) {
+  void evaluate(const AlignedNumbers& w, AlignedNumbers& out, Pause& pause) {
     std::fill(out.begin(), out.end(), 0.0);
     network_.forward(w.data(), nullptr, pause);
     network_.backward(w.data(), out.data(), 1.0 / options_.tau, pause);
@@ -158,7 +166,7 @@ class LinearIntegrator {
   }
 
   /// out = w + h sum_j weight_j slope_j.
-  void combine(const double* weights, int n, double h, std::vector<double>& out) const {
+  void combine(const double* weights, int n, double h, AlignedNumbers& out) const {
     constexpr std::size_t block = 512;
     for (std::size_t first = 0; first < w_.size(); first += block) {
       const std::size_t size = std::min(block, w_.size() - first);
@@ -193,13 +201,14 @@ class LinearIntegrator {
       third += e3 / allowed * (e3 / allowed);
     }
     if (fifth == 0.0 && third == 0.0) return 0.0;
-    const auto n = static_cast<double>(w_.size());
+    const auto n = static_cast<double>(n_weights_);
     return h * fifth / std::sqrt((fifth + 0.01 * third) * n);
   }
 
   Network& network_;
   const FlowOptions& options_;
-  std::vector<double> w_, next_, stage_, slope_[n_stages];
+  std::int64_t n_weights_;  // without padding, which is 0
+  AlignedNumbers w_, next_, stage_, slope_[n_stages];
   double floor_ = 0.0, time_ = 0.0, step_ = 0.0;
   std::int64_t n_steps_ = 0;
   bool started_ = false, rejected_ = false;
@@ -208,14 +217,14 @@ class LinearIntegrator {
 constexpr std::int64_t flow_parts = 1000;  // of each run, in reports of progress
 
 template <class Network>
-void flow_run(const LinearTask& task, const FlowOptions& options, const double* times,
+void flow_run(const typename Network::Task& task, const FlowOptions& options, const double* times,
               const LinearRecords& records, std::int64_t run, double* weights,
               std::atomic<std::int64_t>& done, Pause& pause) {
   Network network(task);
-  LinearRecorder recorder(task, records, run, weights);
-  std::vector<double> state(static_cast<std::size_t>(network.state_size()));
+  LinearRecorder<Network> recorder(task, records, run, weights);
+  AlignedNumbers state(static_cast<std::size_t>(network.state_size()));
   network.pack(weights, state.data());
-  LinearIntegrator<Network> integrator(network, options, state);
+  LinearIntegrator<Network> integrator(network, options, state, task.n_weights());
   std::int64_t reported = 0;
   for (std::int64_t i = 0; i < records.n_records; ++i) {
     integrator.advance(times[i], pause);
@@ -231,18 +240,28 @@ void flow_run(const LinearTask& task, const FlowOptions& options, const double* 
 
 /// Flow from the weights of n_runs runs, which become those at the last time; times ascend from 0
 /// on. poll(thousandths of all runs).
-template <class Poll>
-void flow_linear(const LinearTask& task, const FlowOptions& options, const double* times,
-                 std::int64_t n_runs, int n_threads, const LinearRecords& records, double* weights,
-                 Poll&& poll) {
+template <class Network, class Poll>
+void flow_linear(const typename Network::Task& task, const FlowOptions& options,
+                 const double* times, std::int64_t n_runs, int n_threads,
+                 const LinearRecords& records, double* weights, Poll&& poll) {
   std::atomic<std::int64_t> done{0};
   for_each_block(
       n_runs, n_threads,
       [&](std::int64_t run, Pause& pause) {
-        detail::flow_run<detail::LinearNetwork>(task, options, times, records, run,
-                                                weights + run * task.n_weights(), done, pause);
+        detail::flow_run<Network>(task, options, times, records, run,
+                                  weights + run * task.n_weights(), done, pause);
       },
       [&](std::int64_t) { poll(done.load(std::memory_order_relaxed)); });
+}
+
+/// The same with the network that is fastest for these sizes.
+template <class Poll>
+void flow_linear(const LinearTask& task, const FlowOptions& options, const double* times,
+                 std::int64_t n_runs, int n_threads, const LinearRecords& records, double* weights,
+                 Poll&& poll) {
+  const auto flow = detail::CompactNetwork::fits(task) ? flow_linear<detail::CompactNetwork, Poll>
+                                                       : flow_linear<detail::LinearNetwork, Poll>;
+  flow(task, options, times, n_runs, n_threads, records, weights, std::forward<Poll>(poll));
 }
 
 }  // namespace meanfree

@@ -36,10 +36,33 @@ struct LinearTask {
 
 namespace detail {
 
+/// |W_{l+1}^T W_{l+1} - W_l W_l^T|, Frobenius, for l = 1 .. L - 1.
+class Balancedness {
+ public:
+  void measure(const LinearTask& task, const double* weights, double* out, Pause& pause) {
+    for (std::size_t l = 0; l + 1 < task.depth(); ++l) {
+      const Index before = task.sizes[l], n = task.sizes[l + 1], after = task.sizes[l + 2];
+      const Eigen::Map<const Matrix> w(weights, before, n), next(weights + before * n, n, after);
+      Eigen::Map<Matrix> difference = difference_.resize(n, n);
+      product_.multiply_transposed(w, w, difference, pause);
+      difference *= -1.0;
+      product_.add_by_transposed(next, next, 1.0, difference, pause);
+      out[l] = difference.norm();
+      weights += before * n;
+    }
+  }
+
+ private:
+  Workspace difference_;
+  Product product_;
+};
+
 /// Any sizes, by Eigen's products. The state is W_1, .., W_L, each by rows: as columns, w_l =
 /// W_l^T.
 class LinearNetwork {
  public:
+  using Task = LinearTask;
+
   explicit LinearNetwork(const LinearTask& task)
       : task_(task), from_inputs_(task.sizes.front() <= task.sizes.back()) {
     std::int64_t at = 0;
@@ -70,6 +93,11 @@ class LinearNetwork {
   void forward(const double* state, double* out, Pause& pause) {
     sweep_forward(state, pause);
     if (out != nullptr) std::copy_n(total(state).data(), task_.n_total(), out);
+  }
+
+  /// |W_{l+1}^T W_{l+1} - W_l W_l^T| for l = 1 .. L - 1.
+  void balancedness(const double* weights, double* out, Pause& pause) {
+    balancedness_.measure(task_, weights, out, pause);
   }
 
   /// target += rate slope, for the state of forward(). The target may be the state itself.
@@ -152,27 +180,7 @@ class LinearNetwork {
   std::vector<Workspace> products_;
   Workspace errors_[2], error_;
   Product product_;
-};
-
-/// |W_{l+1}^T W_{l+1} - W_l W_l^T|, Frobenius, for l = 1 .. L - 1.
-class Balancedness {
- public:
-  void measure(const LinearTask& task, const double* weights, double* out, Pause& pause) {
-    for (std::size_t l = 0; l + 1 < task.depth(); ++l) {
-      const Index before = task.sizes[l], n = task.sizes[l + 1], after = task.sizes[l + 2];
-      const Eigen::Map<const Matrix> w(weights, before, n), next(weights + before * n, n, after);
-      Eigen::Map<Matrix> difference = difference_.resize(n, n);
-      product_.multiply_transposed(w, w, difference, pause);
-      difference *= -1.0;
-      product_.add_by_transposed(next, next, 1.0, difference, pause);
-      out[l] = difference.norm();
-      weights += before * n;
-    }
-  }
-
- private:
-  Workspace difference_;
-  Product product_;
+  Balancedness balancedness_;
 };
 
 }  // namespace detail

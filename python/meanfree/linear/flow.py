@@ -10,6 +10,7 @@ import numpy as np
 from meanfree import _core
 from meanfree._check import cores, integer, real, real_array
 from meanfree._progress import progress_bar
+from meanfree.linear._aligned import find_modes
 from meanfree.linear._checks import POSITIVE, TIME, TOLERANCE, WEIGHT
 from meanfree.linear._exact import ExactFlow
 from meanfree.linear._goal import Goal
@@ -164,13 +165,21 @@ def gradient_flow(
     goal = _goal(layers, sigma_yx, sigma_xx)
     times, unit = real_array("t", t, TIME), real("tau", tau, POSITIVE)
     allowed, threads = real("tol", tol, TOLERANCE), cores(n_threads)
-    start = _flat(layers, 1 if runs is None else runs)
+    n = 1 if runs is None else runs
     points, back = np.unique(times, return_inverse=True)
-    with progress_bar(progress, "thousandths", 1000 * len(start)) as report:
-        total, balancedness, end = _core.flow_linear(
-            list(goal.sizes), start, goal.sigma_yx, goal.sigma_xx, points / unit, 1.0, allowed,
-            _MOST_STEPS, threads, report,
-        )  # fmt: skip
+    aligned = find_modes(goal, layers, n)
+    with progress_bar(progress, "thousandths", 1000 * n) as report:
+        at = points / unit
+        if aligned is None:
+            total, balancedness, end = _core.flow_linear(
+                list(goal.sizes), _flat(layers, n), goal.sigma_yx, goal.sigma_xx, at, 1.0, allowed,
+                _MOST_STEPS, threads, report,
+            )  # fmt: skip
+        else:
+            modes = _core.flow_modes(
+                aligned.weights, goal.modes[1], at, 1.0, allowed, _MOST_STEPS, threads, report
+            )
+            total, balancedness, end = aligned.total(modes[0]), modes[1], aligned.flat(modes[2])
     return _trajectory(goal, times, total, balancedness, end, runs, back.reshape(times.shape))
 
 
@@ -260,13 +269,20 @@ def descend(
             f"{goal.depth}, or it does not settle; got {rate.max():.6g}"
         )
         warnings.warn(msg, stacklevel=2)
-    start = _flat(layers, 1 if runs is None else runs)
-    rates = np.ascontiguousarray(np.broadcast_to(rate, len(start)))
-    with progress_bar(progress, "steps", count * len(start)) as report:
-        total, balancedness, end = _core.descend_linear(
-            list(goal.sizes), start, goal.sigma_yx, goal.sigma_xx, rates, count, every, threads,
-            report,
-        )  # fmt: skip
+    n = 1 if runs is None else runs
+    rates = np.ascontiguousarray(np.broadcast_to(rate, n))
+    aligned = find_modes(goal, layers, n)
+    with progress_bar(progress, "steps", count * n) as report:
+        if aligned is None:
+            total, balancedness, end = _core.descend_linear(
+                list(goal.sizes), _flat(layers, n), goal.sigma_yx, goal.sigma_xx, rates, count,
+                every, threads, report,
+            )  # fmt: skip
+        else:
+            modes = _core.descend_modes(
+                aligned.weights, goal.modes[1], rates, count, every, threads, report
+            )
+            total, balancedness, end = aligned.total(modes[0]), modes[1], aligned.flat(modes[2])
     times = np.minimum(np.arange(total.shape[1], dtype=np.float64) * every, count)
     return _trajectory(goal, times, total, balancedness, end, runs)
 
