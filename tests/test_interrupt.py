@@ -62,15 +62,19 @@ LONG_CALLS = {
         "linear_regions(*sawtooth(30), [0.0, 1.0], n_threads={n_threads}, progress=False)"
     ),
     "descend": (
+        "descend([np.tri(10)] * 3, np.eye(10), eta=1e-9, steps=10**9, record_every=10**9,"
+        " n_threads={n_threads}, progress=False)"
+    ),
+    "descend, modes": (
         "descend([np.eye(10)] * 3, np.eye(10), eta=0.01, steps=10**9, record_every=10**9,"
         " n_threads={n_threads}, progress=False)"
     ),
     "descend, large matrices": (
-        "descend([np.eye(700)] * 3, np.eye(700), eta=[0.1, 0.01], steps=5000, record_every=5000,"
-        " n_threads={n_threads}, progress=False)"
+        "descend([np.tri(700)] * 3, np.eye(700), eta=[1e-19, 1e-20], steps=5000,"
+        " record_every=5000, n_threads={n_threads}, progress=False)"
     ),
     "gradient_flow": (
-        "gradient_flow([0.01 * np.eye(700)] * 3, np.diag(np.arange(1.0, 701.0)), t=100.0,"
+        "gradient_flow([0.01 * np.tri(700)] * 3, np.diag(np.arange(1.0, 701.0)), t=100.0,"
         " n_threads={n_threads}, progress=False)"
     ),
 }
@@ -83,6 +87,8 @@ MORE = {
     "covariance_map",
     "correlation_map",
     "phase_diagram of a user's activation",
+    "descend, modes",
+    "descend, large matrices",
 }
 
 # These know one thread only.
