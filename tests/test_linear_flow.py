@@ -111,6 +111,22 @@ def test_exact_solution_is_the_integrated_flow_until_it_has_converged(sizes, def
     assert flow.loss[-1] < (1e-3 if deficient else 1e-15)
 
 
+def test_exact_solution_is_right_at_any_time():
+    outputs = np.diag([3.0, 1.0, 0.01, 0.0])
+    start = initial_weights((4, 4, 4), "aligned", scale=0.1, sigma_yx=outputs, seed=1)
+    times = np.array([1.0, 100.0, 600.0, 5000.0, 1e8, 1e100])
+    found = np.diagonal(exact_solution(*start, outputs, times), axis1=1, axis2=2)
+    law = mode_strength(times[:, np.newaxis], [3.0, 1.0, 0.01, 0.0], 0.01)
+    np.testing.assert_allclose(found, law, rtol=1e-10, atol=1e-14)
+
+
+def test_exact_solution_leaves_the_saddle_as_late_as_it_has_to():
+    tiny = [1e-30 * np.eye(2)] * 2
+    times = [30.0, 60.0, 80.0]
+    found = exact_solution(*tiny, np.eye(2), times)[:, 0, 0]
+    np.testing.assert_allclose(found, mode_strength(times, 1.0, 1e-60), rtol=1e-11)
+
+
 def test_exact_solution_takes_times_in_any_order_and_a_time_constant():
     w1, w2 = initial_weights((3, 2, 4), "balanced", scale=0.3, seed=0)
     outputs = np.random.default_rng(0).standard_normal((4, 3))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _ROOT = float(np.sqrt(0.5))
 _REACH = 8.0  # largest singular value times the length of a chunk
+_STILL = 1e-15  # relative change of a row in a chunk that counts as none
+_GONE = 1e-20  # of the largest row: what decays below this matters no more
 
 
 class ExactFlow:
@@ -54,11 +56,27 @@ class ExactFlow:
         safe = np.where(x == 0.0, 1.0, x)
         gain = dt * np.where(x == 0.0, 1.0, np.expm1(safe) / safe)
         grow = np.exp(self._f * dt)
-        for _ in range(n):
+        size = np.linalg.norm(self._c, axis=1)
+        for i in range(n):
             gram = self._c.T @ (gain * self._c)
             gram[np.diag_indices_from(gram)] += 1.0
             lower = cholesky(gram, lower=True)
             self._c = solve_triangular(lower, (grow * self._c).T, lower=True).T
+            before, size = size, np.linalg.norm(self._c, axis=1)
+            still = np.abs(size - before) <= _STILL * before
+            decayed = (self._f[:, 0] < 0.0) & (size <= _GONE * np.max(size, initial=0.0))
+            if np.all(still | decayed | (self._f[:, 0] == 0.0)):
+                self._fade(lapse - (i + 1) * dt)
+                break
+
+    def _fade(self, lapse: float) -> None:
+        """Let the time `lapse` pass when all but the rows with f = 0 have come to rest.
+
+        Those then have hidden directions of their own.
+        """
+        rows = self._f[:, 0] == 0.0
+        u, size, vt = np.linalg.svd(self._c[rows], full_matrices=False)
+        self._c[rows] = (u * (size / np.hypot(1.0, np.sqrt(lapse) * size))) @ vt
 
     def turned(self, matrix: Array) -> Array:
         """Return U^T matrix V, where U and V are the singular vectors of sigma_yx."""

@@ -49,8 +49,7 @@ def exact_solution(
     sigma_yx : (n_out, n_in) array_like
         Covariance of outputs and inputs.
     t : array_like
-        Times, in [0, 1e100], in any order. The work grows like the largest of them times the
-        largest singular value of sigma_yx.
+        Times, in [0, 1e100], in any order. The work grows with them until all is learned.
     tau : float
         Time constant, in (0, 1e100].
 
