@@ -33,23 +33,41 @@ class Start:
     strength: float = 1.0
 
 
-CRITERION = 0.01
-"""Excess of the loss over the optimum, over that of a network whose output is 0."""
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """When a network has learned, and which rates are tried.
+
+    Parameters
+    ----------
+    criterion : float
+        Excess of the loss over the optimum, over that of a network whose output is 0.
+    grid : array
+        c, the rate times the depth, rising.
+    """
+
+    criterion: float
+    grid: Array
+
+
+RULE = Rule(0.01, np.sqrt(2.0) ** np.arange(-2, 5))
+RULE_FOR_GAUSSIAN = Rule(0.01, np.sqrt(2.0) ** np.arange(-7, 4))
+"""For targets in units in which the largest singular value is 1."""
+
+SMALL = Rule(0.05, np.sqrt(2.0) ** np.arange(0, 11))
+SMALL_FOR_GAUSSIAN = Rule(0.05, np.sqrt(2.0) ** np.arange(-4, 5))
+"""For one-hot targets as they are, whose singular values are about 1/4."""
 
 STAYS = 3
 """Consecutive losses that must meet it."""
-
-GRID = np.sqrt(2.0) ** np.arange(-3, 6)
-"""c, the rate times the depth."""
 
 _N_RESAMPLED = 400
 _ROUNDING = 1e-12
 _ALIGNED_STEPS = 40
 
 
-def first_met(excess: Array) -> int | None:
+def first_met(excess: Array, criterion: float) -> int | None:
     """Return the first step from which `STAYS` losses in a row meet the criterion, or None."""
-    met = excess <= CRITERION
+    met = excess <= criterion
     run = np.ones(met.size - STAYS + 1, dtype=bool)
     for i in range(STAYS):
         run &= met[i : i + run.size]
@@ -70,7 +88,8 @@ class Scan:
     steps : (n_networks,) array
         Steps of the best rate; nan for those given up.
     best : (n_networks,) array of int
-        Its index in `GRID`; -1 for those given up.
+        Its index in the grid; -1 for those given up, -2 where every rate
+        diverged.
     excess : (steps + 1,) array
         Loss of the first network with its best rate (the lowest loss in the end if given up).
     """
@@ -81,22 +100,25 @@ class Scan:
     steps: Array
     best: NDArray[np.int64]
     excess: Array
+    rule: Rule
 
     @property
     def n_censored(self) -> int:
         """Networks that were given up."""
-        return int(np.sum(self.best < 0))
+        return int(np.sum(self.best == -1))
 
     @property
     def n_at_edge(self) -> int:
-        """Networks whose best rate is the first or last of the grid."""
-        return int(np.sum((self.best == 0) | (self.best == GRID.size - 1)))
+        """Networks whose best rate is the first or last of the grid, or beyond it."""
+        return int(
+            np.sum((self.best == -2) | (self.best == 0) | (self.best == self.rule.grid.size - 1))
+        )
 
     @property
     def c(self) -> Array:
         """Best rate times depth; nan where there is none or it is at the edge."""
-        inner = (self.best > 0) & (self.best < GRID.size - 1)
-        return np.where(inner, GRID[np.clip(self.best, 0, None)], np.nan)
+        inner = (self.best > 0) & (self.best < self.rule.grid.size - 1)
+        return np.where(inner, self.rule.grid[np.clip(self.best, 0, None)], np.nan)
 
 
 def scan(
@@ -108,12 +130,14 @@ def scan(
     allowed: int,
     seed: int,
     n_threads: int | None,
+    rule: Rule = RULE,
 ) -> Scan:
     """Train `n_networks` networks of `depth` layers with all rates until one meets the criterion.
 
     Hidden layers are as wide as the input. Runs that diverge are taken out.
     """
     n_out, width = sigma_yx.shape
+    grid = rule.grid
     sizes = [width] * depth + [n_out]
     scale_of_layer = start.strength ** (1.0 / depth)
     first = initial_weights(
@@ -124,23 +148,23 @@ def scan(
         seed=seed,
         n_runs=n_networks,
     )
-    network = np.repeat(np.arange(n_networks), GRID.size)
-    rate = np.tile(np.arange(GRID.size), n_networks)
+    network = np.repeat(np.arange(n_networks), grid.size)
+    rate = np.tile(np.arange(grid.size), n_networks)
     weights = [w[network] for w in first]
     scale = 0.5 * float(np.sum(sigma_yx**2))
     curves: dict[tuple[int, int], list[Array]] = {
-        (i, k): [] for i in range(n_networks) for k in range(GRID.size)
+        (i, k): [] for i in range(n_networks) for k in range(grid.size)
     }
     steps, best = np.full(n_networks, np.nan), np.full(n_networks, -1)
-    done, chunk = 0, 8
+    done = 0
     while done < allowed and network.size:
-        chunk = min(chunk, allowed - done)
+        chunk = min(max(6, done // 4), allowed - done)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # rates beyond the bound are tried too
             found = descend(
                 weights,
                 sigma_yx,
-                eta=GRID[rate] / depth,
+                eta=grid[rate] / depth,
                 steps=chunk,
                 n_threads=n_threads,
                 progress=False,
@@ -149,17 +173,21 @@ def scan(
             curves[i, k].append(found.loss[run, min(done, 1) :] / scale)
         done += chunk
         for i in np.unique(network).tolist():
-            met = [first_met(np.concatenate(curves[i, k])) for k in range(GRID.size)]
+            met = [
+                first_met(np.concatenate(curves[i, k]), rule.criterion) for k in range(grid.size)
+            ]
             hits = [(n, k) for k, n in enumerate(met) if n is not None]
             if hits:
                 steps[i], best[i] = min(hits)
         keep = (best[network] < 0) & (found.loss[:, -1] < 1e6 * scale)
         network, rate = network[keep], rate[keep]
         weights = [w[keep] for w in found.weights]
-        chunk = min(2 * chunk, 64)
-    lasts = [curves[0, k][-1][-1] for k in range(GRID.size)]
-    excess = np.concatenate(curves[0, int(best[0]) if best[0] >= 0 else int(np.argmin(lasts))])
-    return Scan(start, depth, allowed, steps, best, excess)
+        best[(best == -1) & ~np.isin(np.arange(n_networks), network)] = -2
+    every = [np.concatenate(curves[0, k]) for k in range(grid.size)]
+    longest = max(curve.size for curve in every)
+    lasts = [curve[-1] if curve.size == longest else np.inf for curve in every]
+    excess = every[int(best[0]) if best[0] >= 0 else int(np.argmin(lasts))]
+    return Scan(start, depth, allowed, steps, best, excess, rule)
 
 
 def aligned_excess(s: Array, strength: float, depth: int, n_steps: int) -> Array:
@@ -167,7 +195,7 @@ def aligned_excess(s: Array, strength: float, depth: int, n_steps: int) -> Array
 
     By the map of modes, all of which start at one strength.
     """
-    steps, c = np.arange(n_steps + 1)[:, None], GRID[:, None, None]
+    steps, c = np.arange(n_steps + 1)[:, None], RULE.grid[:, None, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         w0 = strength ** (1.0 / depth)
@@ -178,7 +206,8 @@ def aligned_excess(s: Array, strength: float, depth: int, n_steps: int) -> Array
 
 def aligned_theory(s: Array, strength: float, depth: int) -> tuple[int, int]:
     """Return the steps that theory predicts for aligned weights, and the index of the best rate."""
-    met = [first_met(curve) for curve in aligned_excess(s, strength, depth, _ALIGNED_STEPS)]
+    curves = aligned_excess(s, strength, depth, _ALIGNED_STEPS)
+    met = [first_met(curve, RULE.criterion) for curve in curves]
     return min((n, k) for k, n in enumerate(met) if n is not None)
 
 
