@@ -142,8 +142,8 @@ def _aligned(settings: Settings, outputs: Array, s: Array) -> Figure:
         title="Modes from aligned weights",
         drawing=figure,
         caption=(
-            f"Strength of the nine modes of {DATA}, mean images of each class, by depth. Lines, "
-            f"theory of gradient flow, u_0 = {a0:g}; marks, gradient descent on whole matrices "
+            f"Strength of the nine modes of the mean images, by depth. Data: {DATA}. Lines, theory "
+            f"of gradient flow, u_0 = {a0:g}; marks, gradient descent on whole matrices "
             f"with {_HIDDEN} hidden units in each layer, at 4 % of the largest stable rate. "
             "Descent agrees with the discrete map of modes to rounding and with the flow to order "
             "η."

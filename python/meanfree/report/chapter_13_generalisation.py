@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 TITLE = "Train and test error: when to stop"
 NEEDS: tuple[str, ...] = ()
 TEXT = """
-A linear teacher of low rank with singular values s̄ gives outputs with noise of variance σ²/N_in;
+A linear teacher of low rank with singular values s̄ gives outputs with noise of variance σ²/N_{in};
 here σ = 1, so that s̄ is the ratio of signal to noise. What a student sees is the teacher's matrix
-plus noise. With A = N_out/N_in its singular values and overlaps are
+plus noise. With A = N_{out}/N_{in} its singular values and overlaps are
 
     s² = (1 + s̄²)(A + s̄²) / s̄²,   O = (s̄⁴ - A) / (s̄² √((A + s̄²)(1 + s̄²))),   s̄⁴ > A,
 
