@@ -89,6 +89,7 @@ MORE = {
     "phase_diagram of a user's activation",
     "descend, modes",
     "descend, large matrices",
+    "gradient_flow",
 }
 
 # These know one thread only.
