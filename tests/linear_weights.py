@@ -41,3 +41,16 @@ def slopes(weights, outputs, inputs=None):
     total = before[-1]
     error = outputs - (total if inputs is None else total @ inputs)
     return [a.T @ error @ b.T for a, b in zip(after[-2::-1], before[:-1], strict=True)]
+
+
+def draw(sizes, seed=0, white=True, scale=0.6):
+    """Weights, sigma_yx and sigma_xx that share no basis."""
+    random = np.random.default_rng(seed)
+    weights = [scale * random.standard_normal((m, n)) for n, m in pairwise(sizes)]
+    outputs = random.standard_normal((sizes[-1], sizes[0]))
+    x = random.standard_normal((sizes[0], 3 * sizes[0])) / np.sqrt(3 * sizes[0])
+    return weights, outputs, None if white else x @ x.T + 0.2 * np.eye(sizes[0])
+
+
+def product(weights):
+    return weights[0] if len(weights) == 1 else np.linalg.multi_dot(weights[::-1])
