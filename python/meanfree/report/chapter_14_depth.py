@@ -144,11 +144,11 @@ def _steps(settings: Settings, scans: list[list[Scan]], sigma_yx: Array) -> Figu
         drawing=figure,
         caption=(
             "Steps of gradient descent until what the loss exceeds the optimum by is "
-            f"{RULE.criterion:.0%} of what it is for output 0, at the best of the rates c / L, c spaced by √2. Data: "
-            f"{DATA}; {sigma_yx.shape[1]} whitened principal components, centred one-hot targets "
-            "in units in which the largest singular value of Σ is 1. Marks, median and range over "
-            "networks; open with an arrow, networks given up at that number of steps. Lines, the "
-            "exact map of modes for aligned weights."
+            f"{RULE.criterion:.0%} of what it is for output 0, at the best of the rates c / L, c "
+            f"spaced by √2. Data: {DATA}; {sigma_yx.shape[1]} whitened principal components, "
+            "centred one-hot targets in units in which the largest singular value of Σ is 1. "
+            "Marks, median and range over networks; open with an arrow, networks given up at that "
+            "number of steps. Lines, the exact map of modes for aligned weights."
         ),
         description="Steps stay flat for orthogonal and aligned weights, grow for Gaussian ones.",
         comparisons=comparisons,
