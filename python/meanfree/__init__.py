@@ -32,6 +32,7 @@ from meanfree.spectrum import (
 if TYPE_CHECKING:
     from meanfree import landscape as landscape
     from meanfree import linear as linear
+    from meanfree import optim as optim
     from meanfree import semantics as semantics
     from meanfree.network import audit
 
@@ -76,7 +77,7 @@ def __getattr__(name: str) -> Any:
     """Import on first use what needs more than numpy, or is not everybody's."""
     from importlib import import_module
 
-    if name in {"landscape", "linear", "semantics"}:
+    if name in {"landscape", "linear", "optim", "semantics"}:
         return import_module(f"meanfree.{name}")
     if name in _LATE:
         value = getattr(import_module(_LATE[name]), name)

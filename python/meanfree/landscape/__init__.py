@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from meanfree._problem import Problem
+from meanfree.landscape._critical import CriticalPoints, critical_points
 from meanfree.landscape._field import GaussianField
 from meanfree.landscape._pspin import PSpin, SpinPoints
 from meanfree.landscape._saddle import LinearSaddle, linear_saddle
 
-__all__ = ["GaussianField", "LinearSaddle", "PSpin", "SpinPoints", "linear_saddle"]
+__all__ = [
+    "CriticalPoints",
+    "GaussianField",
+    "LinearSaddle",
+    "PSpin",
+    "Problem",
+    "SpinPoints",
+    "critical_points",
+    "linear_saddle",
+]
