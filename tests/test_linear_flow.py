@@ -279,3 +279,14 @@ def test_a_single_time_has_no_axis():
     assert one.loss.shape == ()
     np.testing.assert_allclose(one.total, many.total[1], rtol=0, atol=1e-12)
     assert one.saddle_index() == many.saddle_index()[1]
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 3), (5, 6, 4)], ids=str)
+def test_times_within_a_step_are_as_exact_as_its_end(sizes):
+    goal = np.random.default_rng(0).standard_normal((sizes[-1], sizes[0]))
+    start = initial_weights(sizes, "balanced", scale=0.03, seed=1)
+    t = np.linspace(0.0, 40.0, 1000)  # several times as many as there are steps
+    flow = gradient_flow(start, goal, t=t)
+    np.testing.assert_allclose(flow.total, exact_solution(*start, goal, t), rtol=0, atol=1e-10)
+    again = gradient_flow(start, goal, t=t[:300])
+    np.testing.assert_array_equal(again.total[:200], flow.total[:200])

@@ -367,7 +367,7 @@ def _trajectory(
 
     def shaped(values: Array, inner: tuple[int, ...]) -> Array:
         values = values.reshape(n, points, *inner)
-        if back is not None:
+        if back is not None and not np.array_equal(back, np.arange(points)):
             values = values[:, back]
         return np.asarray(values.reshape((*lead, *t.shape, *inner)))
 
