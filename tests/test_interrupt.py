@@ -101,6 +101,13 @@ LONG_CALLS_OF_ONE_THREAD = {
         "mf.jacobian_spectrum(mf.Ensemble(slow, 1.1), 100, q=np.linspace(0.5, 1.5, 100))"
     ),
     "tune_critical of a user's slow activation": "mf.tune_critical(slow, 100, progress=False)",
+    "critical_points of a user's slow function": (
+        "critical_points(Slow(), np.random.default_rng(0).uniform(-9, 9, (9000, 9)),"
+        " method='gradient_norm')"
+    ),
+    "saddle_free_newton on a user's slow function": (
+        "saddle_free_newton(Slow(), np.ones(99), steps=10**6, dimension=3, dampings=[9.0])"
+    ),
     "log_singular_values": "mf.log_singular_values([np.eye(1000) + 0.001] * 300, progress=False)",
 }
 
@@ -108,8 +115,20 @@ CHILD = """
 import signal, sys, time
 import numpy as np
 import meanfree as mf
+from meanfree.landscape import critical_points
 from meanfree.linear import descend, gradient_flow
 from meanfree.manifold import linear_regions, sawtooth
+from meanfree.optim import saddle_free_newton
+class Slow:
+    def value(self, w):
+        return np.sin(w).sum(axis=-1)
+    def gradient(self, w):
+        time.sleep(0.1)
+        return np.cos(w)
+    def hessian(self, w):
+        return -np.sin(w)[..., None] * np.eye(w.shape[-1])
+    def hvp(self, w, v):
+        return -np.sin(w) * v
 network = mf.Ensemble("tanh", 1.5, 0.1)
 def tanh(h):
     time.sleep(0.1 if slowly else 0.0)
