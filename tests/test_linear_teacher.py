@@ -4,12 +4,11 @@ from math import inf, pi, sqrt
 
 import numpy as np
 import pytest
-from scipy.integrate import quad, solve_ivp
+from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from meanfree import linear
 from meanfree.linear import StudentTeacher
-from meanfree.linear._exact import ExactFlow
 
 
 def bulk_integral(function, a, low, high, at):
@@ -29,7 +28,7 @@ def bulk_integral(function, a, low, high, at):
 def theory(s_bar, n_in, n_hidden, n_out, sigma, a0, depth, n_examples, t):
     """Write out the formulas for train and test error, with scipy's quadrature."""
     density, width = n_examples / n_in, min(n_examples, n_in)
-    a, k, r = n_out / width, min(n_out, width), len(s_bar)
+    a, k = n_out / width, min(n_out, width)
     learned = k if depth == 1 else min(n_hidden, k)
     d, noise, s_bar = max(density, 1.0), sigma * sqrt(density), np.array(s_bar)
     x = s_bar * (density if density > 1 else sqrt(density)) / noise
@@ -37,7 +36,9 @@ def theory(s_bar, n_in, n_hidden, n_out, sigma, a0, depth, n_examples, t):
     right = 1 - (a + x**2) / (x**2 * (1 + x**2))
     seen = x > a**0.25
     overlap = np.sqrt(np.where(seen, left * right, 0.0)) * min(sqrt(density), 1.0)
-    s = noise * np.where(seen, np.sqrt((1 + x**2) * (a + x**2)) / x, 1 + sqrt(a))
+    s = noise * np.sqrt((1 + x**2) * (a + x**2)) / x
+    all_signal, lost = np.sum(s_bar**2), np.sum(s_bar[~seen] ** 2)
+    s_bar, overlap, s, r = s_bar[seen], overlap[seen], s[seen], np.sum(seen)
     low, high = abs(1 - sqrt(a)), 1 + sqrt(a)
     n, top = min(learned, r), max(learned - r, 0) / max(k - r, 1)
     cut = {0.0: high, 1.0: low}.get(top)
@@ -58,13 +59,13 @@ def theory(s_bar, n_in, n_hidden, n_out, sigma, a0, depth, n_examples, t):
 
     strength, signal = u(s), s_bar[:n]
     off = (strength[:n] - signal) ** 2 + 2 * strength[:n] * signal * (1 - overlap[:n])
-    test = noise_sum(lambda s: u(s) ** 2, cut, high) + off.sum() + np.sum(s_bar[n:] ** 2)
+    test = noise_sum(lambda s: u(s) ** 2, cut, high) + off.sum() + np.sum(s_bar[n:] ** 2) + lost
     beyond = max(n_examples - n_in, 0) * n_out / n_in * sigma**2
     train = beyond + noise_sum(lambda s: s**2 / d, low, cut) + np.sum(s[n:] ** 2) / d
     train += noise_sum(lambda s: d * (u(s) - s / d) ** 2, cut, high)
     train += d * np.sum((strength[:n] - s[:n] / d) ** 2)
     whole = beyond + noise_sum(lambda s: s**2 / d, low, high) + np.sum(s**2) / d
-    return train / whole, test / np.sum(s_bar**2)
+    return train / whole, test / all_signal
 
 
 CASES = [
@@ -89,6 +90,18 @@ def made(case):
     s_bar, n_in, n_hidden, n_out, sigma, a0, depth, n_examples = case
     options = {"sigma": sigma, "a0": a0, "depth": depth, "n_examples": n_examples}
     return StudentTeacher(s_bar, n_in, n_hidden, n_out, **options)
+
+
+def test_a_mode_that_is_not_there_changes_nothing():
+    one = StudentTeacher([2.0], 100, 60, 100, a0=1e-4)
+    two = StudentTeacher([2.0, 0.0], 100, 60, 100, a0=1e-4)
+    t = np.linspace(0.0, 5.0, 20)
+    assert np.array_equal(two.test_error(t), one.test_error(t))
+    assert np.array_equal(two.train_error(t), one.train_error(t))
+    assert two.s_hat[1] == 2.0
+    sizes = {"n_in": 100, "n_hidden": 50, "n_out_a": 50, "n_out_b": 50}
+    none, little = (linear.transfer_benefit(2.0, s, 0.0, **sizes) for s in (0.0, 1e-6))
+    assert little == pytest.approx(none, rel=1e-12)
 
 
 DEEP = [pytest.param(case, marks=pytest.mark.slow) for case in CASES if case[6] > 2]
@@ -235,35 +248,6 @@ def test_random_start_is_later_and_ends_where_the_aligned_does(sizes):
     )
     assert np.all(random.train_samples[:, 1] > aligned.train_samples[:, 1])
     np.testing.assert_allclose(random.train_samples[:, 2], 1.0, atol=1e-2)
-
-
-@pytest.mark.parametrize("sizes", [(5, 6, 4), (4, 2, 6), (5, 5, 5)], ids=str)
-def test_exact_solution_is_the_integrated_flow_of_whole_matrices(sizes):
-    n_in, n_hidden, n_out = sizes
-    rng = np.random.default_rng(0)
-    target = rng.normal(size=(n_out, n_in))
-    if n_hidden == 5:
-        target = target[:, :2] @ rng.normal(size=(2, n_in))  # of rank 2
-    rank = min(sizes)
-    hidden, into, out = (
-        np.linalg.qr(rng.normal(size=(n, rank)))[0] for n in (n_hidden, n_in, n_out)
-    )
-    w1, w2 = 0.03 * hidden @ into.T, 0.03 * out @ hidden.T
-    split, times = w1.size, [0.0, 1.0, 3.0, 6.0, 40.0]
-
-    def slope(t, w):
-        a, b = w[:split].reshape(w1.shape), w[split:].reshape(w2.shape)
-        gap = target - b @ a
-        return np.concatenate([(b.T @ gap).reshape(-1), (gap @ a.T).reshape(-1)])
-
-    start = np.concatenate([w1.reshape(-1), w2.reshape(-1)])
-    options = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-14}
-    states = solve_ivp(slope, (0.0, times[-1]), start, t_eval=times, **options).y.T
-    flow = ExactFlow(w1, w2, target)
-    for i, state in enumerate(states):
-        flow.advance(times[i] - (times[i - 1] if i else 0.0))
-        product = state[split:].reshape(w2.shape) @ state[:split].reshape(w1.shape)
-        np.testing.assert_allclose(flow.product(), product, atol=1e-9)
 
 
 def test_same_seed_gives_the_same_students_for_any_number_of_threads():

@@ -170,14 +170,16 @@ def _joint(
     if n > modes:
         msg = f"n_in must be >= 2 for two different tasks, got {inputs}"
         raise ValueError(msg)
-    spikes = min(n, learned)
-    s_bar, shares = s_bar[:spikes], shares[:spikes]
     s_hat, left, right = seen_spikes(s_bar, aspect, noise)
+    seen = int(np.count_nonzero(left * right))  # the others are lost in the noise
+    spikes = min(seen, learned)
+    s_bar, shares, s_hat = s_bar[:spikes], shares[:spikes], s_hat[:spikes]
+    left, right = left[:spikes], right[:spikes]
     gain = left**2 * shares + (1.0 - left**2) * fraction
     pull = s_bar * left * right * shares
     best = np.divide(pull, gain, out=np.zeros(spikes), where=gain > 0.0)
     floor = max(a * a - float(best @ pull), 0.0)
     count = learned - spikes
-    end = noise_end(aspect, count / (modes - n)) if count else 0.0
-    bulk = Noise(float(count), float(modes - n), aspect, noise, end)
+    end = noise_end(aspect, count / (modes - seen)) if count else 0.0
+    bulk = Noise(float(count), float(modes - seen), aspect, noise, end)
     return Curve(law, s_hat, gain, best, bulk, fraction, 0.0, floor, a * a)

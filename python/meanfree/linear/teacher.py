@@ -55,7 +55,7 @@ class StudentTeacher:
                   / sum_a s_bar_a**2
 
     The mean runs over the R - r largest singular values of the noise. A signal too weak to be seen
-    counts as a mode at the edge of the noise.
+    is lost in it, and counts among the modes of the noise.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ class StudentTeacher:
     s_bar : (r,) array
         Falling.
     s_hat : (r,) array
-        Singular values of the data that belong to them.
+        Singular values of the data that belong to them; the edge of the noise for a mode that is
+        too weak to be seen, which counts as one of the noise.
     overlap : (r,) array
         How much of the mode that is learned points the teacher's way, O_a.
 
@@ -158,6 +159,7 @@ class StudentTeacher:
         self.s_bar = task.s_bar
         self.s_hat, left, right = seen_spikes(task.signal, task.n_out / task.width, task.noise)
         self.overlap = left * right * min(np.sqrt(task.density), 1.0)
+        self._seen = int(np.count_nonzero(self.overlap))  # the rest is lost in the noise
 
     def train_error(self, t: ArrayLike) -> Any:
         """Return the squared error on the noisy examples, over the sum of their squares.
@@ -313,27 +315,27 @@ class StudentTeacher:
     @cached_property
     def _noise(self) -> Noise:
         task = self._task
-        rest, count = task.modes - self.s_bar.size, max(task.learned - self.s_bar.size, 0)
+        rest, count = task.modes - self._seen, max(task.learned - self._seen, 0)
         aspect = task.n_out / task.width
         end = noise_end(aspect, count / rest) if count else 0.0
         return Noise(float(count), float(rest), aspect, task.noise, end)
 
     @cached_property
     def _test(self) -> Curve:
-        task, n = self._task, min(self._task.learned, self.s_bar.size)
+        task, n = self._task, min(self._task.learned, self._seen)
         square = self.s_bar**2
         best = (self.s_bar * self.overlap)[:n]
         # what modes cannot align to, or have no room for
-        floor = float(square.sum() - square[:n].sum() + square[:n] @ (1.0 - self.overlap[:n] ** 2))
+        floor = float(square[n:].sum() + square[:n] @ (1.0 - self.overlap[:n] ** 2))
         total = float(square.sum())
         gain = np.ones(n)
         return Curve(task.law, self.s_hat[:n], gain, best, self._noise, 1.0, 0.0, floor, total)
 
     @cached_property
     def _train(self) -> Curve:
-        task, noise, n = self._task, self._noise, min(self._task.learned, self.s_bar.size)
-        d, s = task.d, self.s_hat
-        rest = task.modes - self.s_bar.size
+        task, noise, n = self._task, self._noise, min(self._task.learned, self._seen)
+        d, s = task.d, self.s_hat[: self._seen]
+        rest = task.modes - s.size
         unseen = rest * task.noise**2 * square_beyond(noise.aspect, noise.end) if rest else 0.0
         all_noise = rest * task.noise**2 * max(noise.aspect, 1.0)
         floor = (unseen + float(s[n:] @ s[n:])) / d + task.beyond
