@@ -30,6 +30,7 @@ from meanfree.spectrum import (
 )
 
 if TYPE_CHECKING:
+    from meanfree import hessian as hessian
     from meanfree import landscape as landscape
     from meanfree import linear as linear
     from meanfree import optim as optim
@@ -77,7 +78,7 @@ def __getattr__(name: str) -> Any:
     """Import on first use what needs more than numpy, or is not everybody's."""
     from importlib import import_module
 
-    if name in {"landscape", "linear", "optim", "semantics"}:
+    if name in {"hessian", "landscape", "linear", "optim", "semantics"}:
         return import_module(f"meanfree.{name}")
     if name in _LATE:
         value = getattr(import_module(_LATE[name]), name)

@@ -22,6 +22,10 @@ __all__ = [
     "level_set",
     "level_set_hessians",
     "log_singular_values",
+    "mlp_hessian",
+    "mlp_hvp",
+    "mlp_tape",
+    "mlp_value",
     "normals",
     "philox",
     "propagate_curve",
@@ -288,6 +292,36 @@ def level_set_hessians(
     first: int,
     last: int,
 ) -> tuple[float, list[_Array], list[_Array]]: ...
+
+# of the layers of these sizes, inputs first; parameters W1 (row-major), b1, W2, ...; x and y have a
+# row for each sample. A tape, with the gradient and the value: what hvp and hessian need of a point
+def mlp_value(
+    phi: _Phi, sizes: list[int], parameters: _Array, cross_entropy: bool, x: _Array, y: _Array
+) -> float: ...
+def mlp_tape(
+    phi: _Phi, sizes: list[int], parameters: _Array, cross_entropy: bool, x: _Array, y: _Array
+) -> tuple[float, _Array, _Array]: ...
+def mlp_hvp(
+    sizes: list[int],
+    parameters: _Array,
+    cross_entropy: bool,
+    n_samples: int,
+    tape: _Array,
+    full: bool,
+    v: _Array,
+    n_threads: int,
+    progress: _Progress,
+) -> _Array: ...
+def mlp_hessian(
+    sizes: list[int],
+    parameters: _Array,
+    cross_entropy: bool,
+    n_samples: int,
+    tape: _Array,
+    full: bool,
+    n_threads: int,
+    progress: _Progress,
+) -> _Array: ...
 def slope_law(phi: _Phi, q: float) -> _Law: ...
 def slope_law_moments(law: _Law, k_max: int) -> _Array: ...
 

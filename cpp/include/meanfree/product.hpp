@@ -85,6 +85,11 @@ class ProductOf {
     run<Eigen::ColMajor, Eigen::RowMajor>(a.rows(), a.cols(), a, b, Scalar{1}, c, pause);
   }
 
+  /// c += a b.
+  void add(const ConstView& a, const ConstView& b, View c, Pause& pause) {
+    run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, Scalar{1}, c, pause);
+  }
+
   /// c -= a b.
   void subtract(const ConstView& a, const ConstView& b, View c, Pause& pause) {
     run<Eigen::ColMajor>(a.rows(), a.cols(), a, b, Scalar{-1}, c, pause);

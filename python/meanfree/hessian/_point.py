@@ -1,0 +1,87 @@
+"""The loss of a network at one set of parameters, and what its derivatives have in common."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfree import _core
+from meanfree._check import cores
+from meanfree._progress import progress_bar
+from meanfree.hessian._memory import require_memory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from meanfree.hessian._mlp import MLP
+
+    Array = NDArray[np.float64]
+
+_INSTEAD = "hvp, extreme_eigenvalues and spectral_density need no matrix"
+
+
+class Point:
+    """The loss of a network at some parameters w on checked samples."""
+
+    def __init__(self, net: MLP, w: Array, x: Array, y: Array, *, strict: bool = True) -> None:
+        self.parameters = w
+        self._strict = strict
+        self._phi = net.activation.core
+        self._network = (list(net.sizes), w, net.objective == "cross_entropy")
+        self._x, self._y = x, y
+
+    def value(self) -> float:
+        """Return the loss; where it overflows: ValueError, or if not strict inf or nan."""
+        return self._checked(_core.mlp_value(self._phi, *self._network, self._x, self._y))
+
+    @property
+    def is_finite(self) -> bool:
+        """Is the loss finite? There are no derivatives otherwise."""
+        return bool(np.isfinite(self._passes[0]))
+
+    def _checked(self, value: float) -> float:
+        if self._strict and not np.isfinite(value):
+            msg = f"the loss must be finite, got {value}: the outputs of the network overflow"
+            raise ValueError(msg)
+        return value
+
+    @property
+    def gradient(self) -> Array:
+        """The gradient; a copy, since the caller may write on it."""
+        return self._passes[1].copy()
+
+    @cached_property
+    def _passes(self) -> tuple[float, Array, Array]:
+        passes = _core.mlp_tape(self._phi, *self._network, self._x, self._y)
+        self._checked(passes[0])
+        return passes
+
+    def hessian(
+        self, *, full: bool = True, n_threads: int | None = None, progress: bool | None = None
+    ) -> Array:
+        """Return the matrix."""
+        n = self.parameters.size
+        threads = cores(n_threads)
+        require_memory(f"a Hessian of {n} parameters wants", 8 * n * n, _INSTEAD)
+        tape = self._passes[2]
+        with progress_bar(progress, "Hessian", 1000) as report:
+            return _core.mlp_hessian(*self._network, len(self._x), tape, full, threads, report)
+
+    def hvp(
+        self,
+        v: Array,
+        *,
+        full: bool = True,
+        n_threads: int | None = None,
+        progress: bool | None = None,
+    ) -> Array:
+        """Return the products with vectors (..., n)."""
+        threads = cores(n_threads)
+        tape, rows = self._passes[2], np.ascontiguousarray(v).reshape(-1, v.shape[-1])
+        with progress_bar(progress, "Hessian-vector products", len(rows)) as report:
+            products = _core.mlp_hvp(
+                *self._network, len(self._x), tape, full, rows, threads, report
+            )
+        return products.reshape(v.shape)
