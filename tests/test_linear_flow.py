@@ -108,6 +108,22 @@ def test_exact_solution_leaves_the_saddle_as_late_as_it_has_to():
     np.testing.assert_allclose(found, mode_strength(times, 1.0, 1e-60), rtol=1e-11)
 
 
+def test_exact_solution_unlearns_what_inputs_without_outputs_started_with():
+    # the third input shares hidden directions with both modes, and loses them like exp(-t) only
+    w1, w2 = initial_weights((3, 4, 2), "balanced", scale=0.1, seed=0)
+    outputs = np.diag([3.0, 1.0, 0.0])[:2]
+    found = exact_solution(w1, w2, outputs, [24.0, 27.0, 40.0, 1e6])
+    assert np.max(np.abs(found[2:] - outputs)) < 1e-14
+    left = found[:2, :, 2]
+    np.testing.assert_allclose(left[1], np.exp(-3.0) * left[0], rtol=1e-5, atol=1e-16)
+
+
+def test_exact_solution_forgets_slowly_where_there_is_nothing_to_learn():
+    w1, w2 = initial_weights((3, 4, 2), "balanced", scale=0.1, seed=0)
+    early, late = exact_solution(w1, w2, np.zeros((2, 3)), [1e12, 1e30])
+    np.testing.assert_allclose(1e30 * late, 1e12 * early, rtol=0.05)
+
+
 def test_exact_solution_takes_times_in_any_order_and_a_time_constant():
     w1, w2 = initial_weights((3, 2, 4), "balanced", scale=0.3, seed=0)
     outputs = np.random.default_rng(0).standard_normal((4, 3))

@@ -48,7 +48,7 @@ class ExactFlow:
 
     def advance(self, lapse: float) -> None:
         """Let the time `lapse` pass."""
-        from scipy.linalg import cholesky, solve_triangular
+        from scipy.linalg import solve_triangular
 
         n = max(1, int(np.ceil(self._largest * lapse / _REACH)))
         dt = lapse / n
@@ -58,9 +58,7 @@ class ExactFlow:
         grow = np.exp(self._f * dt)
         size = np.linalg.norm(self._c, axis=1)
         for i in range(n):
-            gram = self._c.T @ (gain * self._c)
-            gram[np.diag_indices_from(gram)] += 1.0
-            lower = cholesky(gram, lower=True)
+            lower = _factor(np.sqrt(gain) * self._c)
             self._c = solve_triangular(lower, (grow * self._c).T, lower=True).T
             before, size = size, np.linalg.norm(self._c, axis=1)
             still = np.abs(size - before) <= _STILL * before
@@ -72,11 +70,17 @@ class ExactFlow:
     def _fade(self, lapse: float) -> None:
         """Let the time `lapse` pass when all but the rows with f = 0 have come to rest.
 
-        Those then have hidden directions of their own.
+        What these still share with the hidden direction of a learned row decays like exp(-f t),
+        half as fast as that row came to rest; what is left has directions of its own.
         """
-        rows = self._f[:, 0] == 0.0
-        u, size, vt = np.linalg.svd(self._c[rows], full_matrices=False)
-        self._c[rows] = (u * (size / np.hypot(1.0, np.sqrt(lapse) * size))) @ vt
+        f, norm = self._f[:, 0], np.linalg.norm(self._c, axis=1)
+        rows, learned = f == 0.0, (f > 0.0) & (norm > 0.0)
+        directions = self._c[learned] / norm[learned, None]
+        shared = self._c[rows] @ directions.T
+        own = self._c[rows] - shared @ directions
+        u, size, vt = np.linalg.svd(own, full_matrices=False)
+        own = (u * (size / np.hypot(1.0, np.sqrt(lapse) * size))) @ vt
+        self._c[rows] = own + (shared * np.exp(-f[learned] * lapse)) @ directions
 
     def turned(self, matrix: Array) -> Array:
         """Return U^T matrix V, where U and V are the singular vectors of sigma_yx."""
@@ -93,3 +97,17 @@ class ExactFlow:
     def product(self) -> Array:
         """Return W2 W1."""
         return np.asarray(self._u @ self.turned_product() @ self._vt)
+
+
+def _factor(rows: Array) -> Array:
+    """Return a lower triangle L with ``L L^T = 1 + rows^T rows``."""
+    from scipy.linalg import cholesky
+
+    gram = rows.T @ rows
+    gram[np.diag_indices_from(gram)] += 1.0
+    try:
+        return np.asarray(cholesky(gram, lower=True))
+    except np.linalg.LinAlgError:  # of directions in which the 1 is all and is lost in rounding
+        tall = np.concatenate([rows, np.eye(rows.shape[1])])
+        _, upper = np.linalg.qr(tall)
+        return np.asarray(upper.T)
