@@ -378,3 +378,8 @@ def test_what_cannot_grow_or_chain_is_refused():
     for name, pair in (("w1", (np.inf, 1.0)), ("w2", (1.0, np.nan))):
         with pytest.raises(ValueError, match=rf"^{name} must be finite"):
             linear.mode_pair(1.0, 1.0, *pair)
+
+
+def test_extreme_variances_of_inputs_are_taken_without_a_warning():
+    found = linear.mode_strength([1.0, 1e50], 1e100, 1e100, depth=3, input_variance=1e100)
+    np.testing.assert_allclose(found, 1.0, rtol=1e-12)

@@ -365,7 +365,7 @@ def test_sizes_and_words_that_do_not_fit_are_refused():
         StudentTeacher([3.0, 2.0, 1.0], 9, 9, 2)
     with pytest.raises(ValueError, match=r"n_examples, n_out\) = 1 values, got 2"):
         StudentTeacher([3.0, 2.0], 9, 9, 9, n_examples=1)
-    for s_bar in (0.0, [0.0, 0.0], [], [[1.0]]):
+    for s_bar in (0.0, 1e-300, [0.0, 0.0], [], [[1.0]]):
         with pytest.raises(ValueError, match=r"^s_bar must be a number or a 1-d array with at"):
             StudentTeacher(s_bar, 9, 9, 9)
     with pytest.raises(ValueError, match=r"^a0 must be finite and > 0, got 0.0"):

@@ -12,6 +12,7 @@ from meanfree._check import Range, integer
 _LARGE = 1e100  # squares and products of two are still floats
 STRENGTH = Range("finite and >= 0", 0.0, _LARGE)
 POSITIVE_STRENGTH = Range("finite and > 0", 0.0, _LARGE, open_low=True)
+SIGNAL = Range("finite and >= 1e-150", 1e-150, _LARGE)  # has a square that is not 0
 WEIGHT = Range("finite and in [-1e100, 1e100]", -_LARGE, _LARGE)
 TIME = Range("finite and >= 0", 0.0, _LARGE)
 POSITIVE = Range("finite and > 0", 0.0, _LARGE, open_low=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfree._check import CORRELATION, real, real_array, shaped, size
-from meanfree.linear._checks import POSITIVE_STRENGTH, STRENGTH, TIME
+from meanfree.linear._checks import POSITIVE_STRENGTH, SIGNAL, STRENGTH, TIME
 from meanfree.linear._curve import Curve, Law, Noise, noise_end
 from meanfree.linear._spikes import seen_spikes
 
@@ -32,12 +32,13 @@ def transfer_error(
     """Return the test error of task A when tasks A and B are learned by one hidden layer.
 
     Both teachers have rank 1, output units of their own, and input vectors whose inner product is
-    the similarity q. The joint teacher has the singular values ``s_+-**2 = (s_a**2 + s_b**2 +-
-    sqrt((s_a**2
-    - s_b**2)**2 + 4 q**2 s_a**2 s_b**2)) / 2``; with c_+- the share of A in its output vectors, L
-      and O
-    the overlap of the output vectors and of both (`spiked.overlaps`), f the fraction of output
-    units that are A's, and u as in `mode_strength` (after Lampinen and Ganguli, 2019) ::
+    the similarity q. The joint teacher has two singular values, ::
+
+        s_+-**2 = (s_a**2 + s_b**2 +- sqrt((s_a**2 - s_b**2)**2 + 4 q**2 s_a**2 s_b**2)) / 2;
+
+    with c_+- the share of A in its output vectors, L and O the overlap of the output vectors and of
+    both (`spiked.overlaps`), f the fraction of output units that are A's, and u as in
+    `mode_strength` (after Lampinen and Ganguli, 2019) ::
 
         test_A(t) = {sum_+- [u**2 (L**2 c**2 + (1 - L**2) f) - 2 u s O c**2] + s_a**2
                      + f (R - n) <u(t; s)**2>} / s_a**2,
@@ -49,7 +50,7 @@ def transfer_error(
     t : array_like
         Time, in [0, 1e100], in units of tau.
     s_a, s_b : float
-        Singular values of both teachers, in [0, 1e100], s_a > 0.
+        Singular values of both teachers, in [0, 1e100]; s_a at least 1e-150.
     similarity : float
         q, in [-1, 1]; its sign makes no difference.
     n_in, n_hidden, n_out_a, n_out_b : int
@@ -146,7 +147,7 @@ def _joint(
     a0: float,
 ) -> Curve:
     """Return the test error of task A; n_out_b = 0, which no user can give, is A alone."""
-    a, b = real("s_a", s_a, POSITIVE_STRENGTH), real("s_b", s_b, STRENGTH)
+    a, b = real("s_a", s_a, SIGNAL), real("s_b", s_b, STRENGTH)
     q = real("similarity", similarity, CORRELATION)
     inputs, hidden = size("n_in", n_in), size("n_hidden", n_hidden)
     out_a = size("n_out_a", n_out_a)

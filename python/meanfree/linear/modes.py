@@ -119,8 +119,8 @@ def mode_strength(
         a0=real_array("a0", a0, WEIGHT if many == 1.0 else STRENGTH),
         input_variance=real_array("input_variance", input_variance, POSITIVE),
     )
-    if many > 2.0 and np.any(value > _HIGHEST * d):
-        k = int(np.argmax(value > _HIGHEST * d))
+    if many > 2.0 and np.any(value / _HIGHEST > d):
+        k = int(np.argmax(value / _HIGHEST > d))
         msg = (
             f"s / input_variance must be <= {_HIGHEST:g} beyond depth 2, got s = {value[k]!r} and "
         )

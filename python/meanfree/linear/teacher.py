@@ -12,7 +12,14 @@ from meanfree._axes import axes
 from meanfree._check import choice, cores, real, real_array, shaped, size
 from meanfree._check import seed as check_seed
 from meanfree._progress import progress_bar
-from meanfree.linear._checks import POSITIVE, POSITIVE_STRENGTH, STRENGTH, TIME, depth_or_inf
+from meanfree.linear._checks import (
+    POSITIVE,
+    POSITIVE_STRENGTH,
+    SIGNAL,
+    STRENGTH,
+    TIME,
+    depth_or_inf,
+)
 from meanfree.linear._curve import Curve, Noise, noise_end, square_beyond
 from meanfree.linear._spikes import seen_spikes
 from meanfree.linear._student import Start, StudentSample, Task, simulate
@@ -60,7 +67,7 @@ class StudentTeacher:
     Parameters
     ----------
     s_bar : float or (r,) array_like
-        Singular values of the teacher, in [0, 1e100], at least one of them > 0.
+        Singular values of the teacher, in [0, 1e100], at least one of them >= 1e-150.
     n_in, n_hidden, n_out : int
         Numbers of units; every hidden layer has n_hidden. At depth 1 there is none, and n_hidden
         means nothing.
@@ -134,9 +141,13 @@ class StudentTeacher:
         tau: float = 1.0,
     ) -> None:
         value = np.atleast_1d(real_array("s_bar", s_bar, STRENGTH))
-        if value.ndim > 1 or not value.any():
-            got = f"shape {value.shape}" if value.ndim > 1 or not value.size else "only zeros"
-            msg = f"s_bar must be a number or a 1-d array with at least one value > 0, got {got}"
+        if value.ndim > 1 or value.max(initial=0.0) < SIGNAL.low:
+            wrong = value.ndim > 1 or not value.size
+            got = f"shape {value.shape}" if wrong else f"at most {float(value.max())!r}"
+            msg = (
+                "s_bar must be a number or a 1-d array with at least one value >= 1e-150, got "
+                f"{got}"
+            )
             raise ValueError(msg)
         many = depth_or_inf(depth)
         inputs = size("n_in", n_in)
