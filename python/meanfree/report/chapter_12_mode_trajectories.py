@@ -95,9 +95,12 @@ def _aligned(settings: Settings, outputs: Array, s: Array) -> Figure:
         )
         half = learning_time(s, a0, depth=depth)
         end = 1.25 * float(half.max()) if depth > 1 else 4.0
+        # with sigma_xx given, whole matrices are trained, not the modes of aligned weights
+        white = np.eye(outputs.shape[1])
         found = descend(
             start,
             outputs,
+            white,
             eta=eta,
             steps=int(end / eta),
             n_threads=settings.n_threads,
@@ -124,7 +127,7 @@ def _aligned(settings: Settings, outputs: Array, s: Array) -> Figure:
             )
         )
         flow = gradient_flow(
-            start, outputs, t=half[::4], n_threads=settings.n_threads, progress=False
+            start, outputs, white, t=half[::4], n_threads=settings.n_threads, progress=False
         )
         for i, k in enumerate((0, 4, 8)):
             comparisons.append(
