@@ -142,6 +142,16 @@ def test_what_flattens_out_to_infinity_is_no_critical_point(method):
     assert np.all(found.gradient_norm <= 1e-8)
     assert not found.accepted.any()
     assert all(r.startswith("far: |g| = ") for r in found.reason)
+    # nor beside a direction that is as curved as ever
+    valley = Smooth(
+        lambda w: np.exp(-w[..., 0]) + w[..., 1] ** 2,
+        lambda w: np.stack([-np.exp(-w[..., 0]), 2 * w[..., 1]], -1),
+        lambda w: np.stack([np.exp(-w[..., 0]), 2 + 0 * w[..., 0]], -1)[..., None] * np.eye(2),
+    )
+    found = critical_points(valley, [[1.0, 1.0], [15.0, -1.0], [17.9, 0.1]], method=method)
+    assert np.all(found.gradient_norm <= 1e-8)
+    assert not found.accepted.any()
+    assert all(r.startswith(("far: |g| = ", "gradient-flat: ")) for r in found.reason)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -157,6 +167,17 @@ def test_degenerate_points_have_no_sign_where_theirs_is_not_settled(method, degr
     assert (found.index.tolist(), found.n_zero.tolist()) == ([0, 0], [1, 1])
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_at_the_origin_of_a_deep_linear_chain_no_sign_of_curvature_is_told(method):
+    # (2 - abc)^2 / 2: all second derivatives vanish at 0, and two on the solutions abc = 2
+    chain = polynomial((0.5, (2, 2, 2)), (-2, (1, 1, 1)), (2, (0, 0, 0)), n=3)
+    near = np.array([[0.02, -0.01, 0.03], [-0.01, -0.02, 0.01], [1.2, 1.1, 1.5]])
+    found = critical_points(chain, near, method=method)
+    assert found.accepted.all(), found.reason
+    assert (found.index.tolist(), found.n_zero.tolist()) == ([0, 0, 0], [3, 3, 2])
+    np.testing.assert_allclose(found.value, [2.0, 2.0, 0.0], atol=1e-12)
+
+
 def test_tol_is_what_decides():
     loose = critical_points(wave(), [[1.0]], method="newton", tol=0.6, max_steps=0)
     tight = critical_points(wave(), [[1.0]], method="newton", tol=0.5, max_steps=0)
@@ -164,7 +185,7 @@ def test_tol_is_what_decides():
     assert loose.gradient_norm[0] == tight.gradient_norm[0] == norm
     assert tight.reason[0] == f"not converged: |g| = {norm:.3g} > tol = 0.5 after 0 steps"
     assert loose.reason[0].startswith("far: ")  # small enough, but 0.64 from where it would be 0
-    close = critical_points(wave(), [[1.57]], method="newton", tol=1e-3, max_steps=0)
+    close = critical_points(wave(), [[1.5707]], method="newton", tol=1e-4, max_steps=0)
     assert close.accepted[0]
     assert close.steps[0] == 0
 

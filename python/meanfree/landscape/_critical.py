@@ -27,7 +27,8 @@ _UNSURE = 4.0  # times the change of the Hessian over the next Newton step
 _FLAT = 0.9  # residual, beyond which the gradient is in the kernel
 _ALONG = 1e-3  # |H g| / (|H| |g|), below which it is
 _NOISE = 1e-3  # of tol: below, where the gradient points is not asked
-_NEAR = 1e-3  # Newton step in units of how far the point is from 0 and from the start
+_NEAR = 1e-4  # Newton step in units of how far the point is from 0 and from the start
+_STEP = 1e-11  # of the largest eigenvalue: smaller ones would divide rounding to more than _NEAR
 _BLOCK = 2**17  # numbers in the Hessians that are asked for at a time
 _MOST = 1024  # starts at a time
 
@@ -109,12 +110,13 @@ def critical_points(
                          |H p + g| smallest, as MINRES, halved until |g| falls
 
     None of them cares whether the function rises or falls, so they end at saddles as at minima.
-    A search that has come below tol goes on while steps still halve ``|g|``, so that the index is
-    that of the critical point and not of its surroundings.
+    A search that has come below tol goes on while steps still divide ``|g|`` by 3, so that the
+    index is that of the critical point and not of its surroundings.
 
     Accepted is what has ``|g| <= tol``, unless the gradient is in the kernel of the Hessian or the
-    Newton step from there is not small (a function that flattens out towards infinity). All others
-    are returned with the reason in words. "gradient-flat" are those where ``H g`` is about 0 and g
+    Newton step from there is longer than 1e-4 of the way to 0 and to the start ("far": a function
+    that flattens out towards infinity, as that of a network whose units saturate). All others are
+    returned with the reason in words. "gradient-flat" are those where ``H g`` is about 0 and g
     is not: minima of ``|g|`` that are no critical points (Frye et al., 2021). In trained networks
     they outnumber the critical points; never plot them as such.
 
@@ -224,6 +226,7 @@ def _judge(problem: Checked, start: Array, state: State, tol: float) -> dict[str
     over = inverse(eigenvalues, _ZERO * largest[:, None])
     p = -np.matmul(vectors, (over * along)[..., None])[..., 0]
     length = np.linalg.norm(p, axis=1)
+    farther = np.linalg.norm(inverse(eigenvalues, _STEP * largest[:, None]) * along, axis=1)
 
     change = np.linalg.norm(problem.hessian(w + p) - matrix, axis=(1, 2))
     change = np.where(norm > tol, 0.0, np.where(np.isfinite(change), change, np.inf))
@@ -253,7 +256,7 @@ def _judge(problem: Checked, start: Array, state: State, tol: float) -> dict[str
                 tol,
                 float(fields["residual"][k]),
                 float(fields["flatness"][k]),
-                float(length[k]),
+                float(farther[k]),
                 float(reach[k]),
                 "where no step lowers it" if state.stalled[k] else f"after {state.steps[k]} steps",
             )

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 _ARMIJO = 1e-4  # of the decrease that the linear model promises
 _TRIALS = 40
 _POLISHED = 1e-12  # of tol
+_SLOW = 1.0 / 3.0  # Newton's steps on x^p gain (1 - 1/(p - 1))^(p - 1), up to 1/e on an exponential
 _KRYLOV = 200
 _SOLVED = 1e-4  # residual of a Krylov step, in units of |g|
-_LEAST_MU, _FIRST_MU = 1e-20, 1e-4  # in units of the largest eigenvalue squared
+_LEAST_MU, _FIRST_MU = 1e-24, 1e-4  # in units of the largest eigenvalue squared
 
 
 @dataclass(eq=False)
@@ -62,7 +63,8 @@ def search(
 ) -> State:
     """Step until the gradient vanishes, no step lowers it, or the last step is taken.
 
-    Below tol a search goes on while a step halves the gradient.
+    Below tol a search goes on while a step divides the gradient by 3 or more: towards a critical
+    point it does, and not where a function flattens out.
     """
     state = State.begin(problem, w)
     for _ in range(last):
@@ -73,7 +75,7 @@ def search(
         lowered = _lower(problem, state, rows, finder(problem, state, rows))
         state.steps[rows] += lowered
         after = state.norm[rows]
-        polished = (after <= tol) & ((after > 0.5 * before) | (after <= _POLISHED * tol))
+        polished = (after <= tol) & ((after > _SLOW * before) | (after <= _POLISHED * tol))
         state.stalled[rows] = ~lowered & (after > tol)
         state.running[rows] = lowered & ~polished
         done(len(w) - int(np.count_nonzero(state.running)))
