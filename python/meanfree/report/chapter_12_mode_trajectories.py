@@ -126,8 +126,25 @@ def _aligned(settings: Settings, outputs: Array, s: Array) -> Figure:
                 "1e-11 for rounding",
             )
         )
+        spread = fine[::50]
         flow = gradient_flow(
-            start, outputs, white, t=half[::4], n_threads=settings.n_threads, progress=False
+            start,
+            outputs,
+            white,
+            t=np.concatenate([half[::4], spread]),
+            n_threads=settings.n_threads,
+            progress=False,
+        )
+        law = mode_strength(spread[:, None], s, a0, depth=depth)
+        comparisons.append(
+            Comparison(
+                f"largest deviation of gradient flow from theory, L = {depth}",
+                0.0,
+                float(np.max(np.abs(flow.strength[half[::4].size :] - law))),
+                0.0,
+                1e-9,
+                "1e-9 for the integration",
+            )
         )
         for i, k in enumerate((0, 4, 8)):
             comparisons.append(
