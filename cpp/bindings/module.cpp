@@ -10,6 +10,7 @@ void bind_activation(py::module_& m);
 void bind_averages(py::module_& m);
 void bind_boundary(py::module_& m);
 void bind_curve(py::module_& m);
+void bind_field(py::module_& m);
 void bind_fixed_point(py::module_& m);
 void bind_hessian(py::module_& m);
 void bind_jacobian(py::module_& m);
@@ -44,6 +45,7 @@ PYBIND11_MODULE(MEANFREE_MODULE, m, py::mod_gil_not_used()) {
   bind_averages(m);
   bind_boundary(m);
   bind_curve(m);
+  bind_field(m);
   bind_fixed_point(m);
   bind_hessian(m);
   bind_jacobian(m);

@@ -14,6 +14,11 @@ __all__ = [
     "descend_linear",
     "descend_modes",
     "evaluate",
+    "field_gradients",
+    "field_hessians",
+    "field_products",
+    "field_values",
+    "field_waves",
     "fixed_points",
     "flow_linear",
     "flow_modes",
@@ -245,6 +250,25 @@ def flow_modes(
     n_threads: int,
     progress: _Progress,
 ) -> tuple[_Array, _Array, _Array]: ...
+
+# waves (n_waves, n padded to a multiple of 8) and phases of mean * gamma(shape) / shape
+def field_waves(
+    seed: int, mean: float, shape: float, n_waves: int, n: int, n_threads: int
+) -> tuple[_Array, _Array]: ...
+
+# of amplitude * sum cos(waves.w + phases) at the rows of w
+def field_values(
+    waves: _Array, phases: _Array, amplitude: float, w: _Array, n_threads: int
+) -> _Array: ...
+def field_gradients(
+    waves: _Array, phases: _Array, amplitude: float, w: _Array, n_threads: int
+) -> _Array: ...
+def field_products(
+    waves: _Array, phases: _Array, amplitude: float, w: _Array, v: _Array, n_threads: int
+) -> _Array: ...
+def field_hessians(
+    waves: _Array, phases: _Array, amplitude: float, w: _Array, n_threads: int
+) -> _Array: ...
 
 # points, levels, residuals, gradient norms, principal curvatures; level nan: halfway between the
 # values at two inputs

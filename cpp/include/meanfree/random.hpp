@@ -39,7 +39,7 @@
 namespace meanfree {
 
 /// Streams that share seed, sample and layer and never overlap.
-enum class Purpose : std::uint32_t { normals, uniforms, weights, pre_activations, lengths };
+enum class Purpose : std::uint32_t { normals, uniforms, weights, pre_activations, lengths, waves };
 
 constexpr std::uint64_t largest_sample = 0xffffffff, largest_layer = 0xffffff;
 

@@ -7,9 +7,11 @@ from meanfree.landscape._critical import CriticalPoints, critical_points
 from meanfree.landscape._field import GaussianField
 from meanfree.landscape._pspin import PSpin, SpinPoints
 from meanfree.landscape._saddle import LinearSaddle, linear_saddle
+from meanfree.landscape._sample import FieldSample
 
 __all__ = [
     "CriticalPoints",
+    "FieldSample",
     "GaussianField",
     "LinearSaddle",
     "PSpin",

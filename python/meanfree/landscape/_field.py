@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfree._check import Range, integer, real, real_array, shaped, together
-from meanfree.landscape import _goe
+from meanfree.landscape import _complexity, _goe
+from meanfree.landscape._sample import FieldSample, draw
 from meanfree.landscape._semicircle import ENERGY, INDEX, fraction_below, point_above
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _VARIANCE = Range("in [1e-100, 1e100]", 1e-100, 1e100)
 _LENGTH = Range("in [1e-12, 1e12]", 1e-12, 1e12)
 _SHAPE = Range("in [1e-50, 1e100]", 1e-50, 1e100)
 _ROUNDING = 1e-14  # of 1 - rho where the three numbers are rounded
-_ON_LINE = 1e-12  # distance from the line of rho = 1, in units of sqrt(variance)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -310,14 +310,15 @@ class GaussianField:
         values = dict(zip(given, flat, strict=True))
         if "energy" in values:
             values["energy"] = values["energy"] / sqrt(self.variance)
+        law = _complexity.Law(self.variance, self.slope, self.curvature, self._root, self._spread)
         with np.errstate(over="ignore"):
             if len(values) == 2:
-                return shaped(self._joint(values["energy"], values["index"]), shape)
+                return shaped(law.at_both(values["energy"], values["index"]), shape)
             if "energy" in values:
-                return shaped(self._at_energy(values["energy"]), shape)
+                return shaped(law.at_energy(values["energy"]), shape)
             if "index" in values:
-                return shaped(self._total - point_above(values["index"]) ** 2, shape)
-        return self._total
+                return shaped(law.total - point_above(values["index"]) ** 2, shape)
+        return law.total
 
     def log_mean_count(self, dimension: int) -> float:
         """Return log(mean number of critical points per unit volume), exact at finite N.
@@ -356,40 +357,44 @@ class GaussianField:
         scale = log(2.0 / (pi * n)) + log(self.curvature) - log(-self.slope)
         return 0.5 * n * scale + _goe.log_mean_shifted(n, 0.5)
 
+    def sample(
+        self, dimension: int, *, n_features: int, seed: int, n_threads: int | None = None
+    ) -> FieldSample:
+        """Draw a field of this covariance, a sum of plane waves.
+
+        At rho = 1 that of `rbf`, below that of `rational_quadratic`, with these three numbers.
+
+        Parameters
+        ----------
+        dimension : int
+            N, at least 1.
+        n_features : int
+            Number M of waves, at least 1; take ``100 N / rho``, see `FieldSample`.
+        seed : int
+            Of 64 bits; the waves of a smaller M are the first of a larger.
+        n_threads : int, optional
+            Of this call and of the sample; default: all cores. Results do not depend on it.
+
+        Raises
+        ------
+        ValueError
+            If a value is out of its range.
+        TypeError
+            If an argument is no integer.
+
+        Examples
+        --------
+        >>> from meanfree.landscape import GaussianField
+        >>> GaussianField.rbf().sample(20, n_features=2000, seed=1).hessian([0.0] * 20).shape
+        (20, 20)
+        """
+        return draw(self, self._spread, dimension, n_features, seed, n_threads)
+
     @property
     def _root(self) -> float:
         """sqrt(rho)."""
-        if self._spread == 0.0:
-            return 1.0
-        return -self.slope / (sqrt(self.variance) * sqrt(self.curvature))
-
-    @property
-    def _total(self) -> float:
-        return 0.5 * (log(self.curvature) - log(-self.slope) - log(pi) - 1.0)
-
-    def _at_energy(self, e: Array) -> Array:
-        size, two = np.abs(e), 2.0 - self._spread
-        outside = self._root * size > two
-        far = np.where(outside, size, 2.0)
-        w = 0.5 * (far + np.sqrt(far - 2.0) * np.sqrt(far + 2.0))
-        start = 0.5 * (log(-self.slope) - log(self.variance) - log(pi)) - 1.0
-        beyond = start + np.log(w) - 0.5 * w**2
-        return np.where(outside, beyond, self._total - 0.5 * size**2 / two)
-
-    def _joint(self, e: Array, alpha: Array) -> Array:
-        u = point_above(alpha)
-        side = np.where(alpha == 1.0, 1.0, np.where(alpha == 0.0, -1.0, 0.0))
-        # the minima of a low energy, whose shift is beyond -1, and likewise maxima
-        typical = side * e * self._root >= 2.0 - self._spread
-        if self._spread == 0.0:
-            close = np.abs(e - 2.0 * u) <= _ON_LINE
-            close |= np.abs(fraction_below(0.5 * e) - alpha) <= _ROUNDING * alpha
-            near = np.where(close, self._total - u**2, -np.inf)
-        else:
-            off = (e - 2.0 * self._root * u) / sqrt(2.0 * self._spread)
-            near = self._total - u**2 - off**2
-        return np.where(typical, self._at_energy(e), near)
+        root = -self.slope / (sqrt(self.variance) * sqrt(self.curvature))
+        return root if self._spread else 1.0
 
     def __repr__(self) -> str:
-        """Return the call that makes it, to rounding."""
         return f"GaussianField({self.variance!r}, {self.slope!r}, {self.curvature!r})"
