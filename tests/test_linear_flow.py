@@ -278,6 +278,15 @@ def test_bad_input_is_named():
             call()
 
 
+def test_an_extreme_time_constant_and_no_rate_at_all():
+    start = initial_weights((3, 3, 3), "balanced", scale=0.1, seed=0)
+    goal = np.diag([3.0, 2.0, 1.0])
+    end = exact_solution(*start, goal, 1e100, tau=1e-300)
+    np.testing.assert_allclose(end, goal, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="eta must have at least one value, got none"):
+        descend(start, goal, eta=[], steps=5)
+
+
 def test_a_flow_that_needs_too_many_steps_says_so():
     weights, outputs, _ = draw((3, 3, 3))
     start = np.concatenate([w.ravel() for w in weights])[np.newaxis]

@@ -14,6 +14,7 @@ from meanfree.linear._aligned import find_modes
 from meanfree.linear._checks import POSITIVE, TIME, TOLERANCE, WEIGHT
 from meanfree.linear._exact import ExactFlow
 from meanfree.linear._goal import Goal
+from meanfree.linear._laws import lapse
 from meanfree.linear._trajectory import LinearTrajectory
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def exact_solution(
     Returns
     -------
     t.shape + (n_out, n_in) array
-        ``W2 W1``, right to about 1e-12 of its size at any time.
+        ``W2 W1``, right to about 1e-12 of its size at any time; only starts that pass close to a
+        saddle leave it at a time that rounding of the weights themselves decides.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def exact_solution(
         )
         raise ValueError(msg)
     flow = ExactFlow(first, second, goal.sigma_yx)
-    points, back = np.unique(times / unit, return_inverse=True)
+    points, back = np.unique(lapse(times, unit), return_inverse=True)
     maps = np.empty((points.size, *goal.sigma_yx.shape))
     now = 0.0
     for i, point in enumerate(points.tolist()):
@@ -140,14 +142,16 @@ def gradient_flow(
     Returns
     -------
     LinearTrajectory
-        Arrays of shape ``t.shape + ...``, or ``(runs,) + t.shape + ...``.
+        Arrays of shape ``t.shape + ...``, or ``(runs,) + t.shape + ...``; infinite in a run whose
+        weights or their products leave the range of floats.
 
     Raises
     ------
     ValueError
         If a value is out of its range, shapes do not chain, or sigma_xx is singular.
     ConvergenceError
-        If 10 million steps do not reach the last time, or steps become too small for the floats.
+        If 10 million steps do not reach the last time, which must not be millions of times longer
+        than learning takes, or steps become too small for the floats.
     TypeError
         If an argument is of the wrong kind.
 
@@ -168,7 +172,7 @@ def gradient_flow(
     points, back = np.unique(times, return_inverse=True)
     aligned = find_modes(goal, layers, n)
     with progress_bar(progress, "thousandths", 1000 * n) as report:
-        at = points / unit
+        at = lapse(points, unit)
         if aligned is None:
             total, balancedness, end = _core.flow_linear(
                 list(goal.sizes), _flat(layers, n), goal.sigma_yx, goal.sigma_xx, at, 1.0, allowed,
@@ -255,6 +259,9 @@ def descend(
     if rate.ndim > 1 or (rate.ndim == 1 and runs not in {None, rate.size}):
         allowed = "a number or 1-d" if runs is None else f"a number or of shape ({runs},)"
         msg = f"eta must be {allowed}, one for each run, got shape {rate.shape}"
+        raise ValueError(msg)
+    if not rate.size:
+        msg = "eta must have at least one value, got none"
         raise ValueError(msg)
     if rate.ndim == 1:
         runs = rate.size

@@ -164,6 +164,7 @@ def scan(
             found = descend(
                 weights,
                 sigma_yx,
+                np.eye(sigma_yx.shape[1]),  # given, so that aligned weights too are trained whole
                 eta=grid[rate] / depth,
                 steps=chunk,
                 n_threads=n_threads,
