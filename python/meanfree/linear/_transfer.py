@@ -83,7 +83,7 @@ def transfer_error(
     >>> from meanfree.linear import transfer_error
     >>> sizes = {"n_in": 100, "n_hidden": 50, "n_out_a": 50, "n_out_b": 50}
     >>> [round(transfer_error(2.0, 2.0, 4.0, q, **sizes), 4) for q in (0.0, 0.9)]
-    [1.4029, 1.3363]
+    [1.4029, 1.1657]
     """
     times = real_array("t", t, TIME)
     curve = _joint(s_a, s_b, similarity, n_in, n_hidden, n_out_a, n_out_b, sigma, a0)
@@ -128,7 +128,7 @@ def transfer_benefit(
     >>> from meanfree.linear import transfer_benefit
     >>> sizes = {"n_in": 100, "n_hidden": 50, "n_out_a": 50, "n_out_b": 50}
     >>> [round(transfer_benefit(2.0, 4.0, q, **sizes), 4) for q in (0.0, 0.9)]
-    [-0.2191, 0.1249]
+    [-0.2191, 0.1255]
     """
     joint = _joint(s_a, s_b, similarity, n_in, n_hidden, n_out_a, n_out_b, sigma, a0)
     alone = _joint(s_a, 0.0, 0.0, n_in, n_hidden, n_out_a, 0, sigma, a0)
