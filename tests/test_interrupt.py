@@ -90,6 +90,8 @@ MORE = {
     "descend, modes",
     "descend, large matrices",
     "gradient_flow",
+    "simulate_jacobian",
+    "length_map",
 }
 
 # These know one thread only.

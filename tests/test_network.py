@@ -32,7 +32,7 @@ F = nn.functional
         nn.Identity,
     ],
 )
-@pytest.mark.parametrize("classes", [False, True])
+@pytest.mark.parametrize("classes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_theory_agrees_for_every_activation(activation, classes):
     model = mlp(activation, 20, *[80] * 5, 10)
     targets = np.arange(12) % 10 if classes else None

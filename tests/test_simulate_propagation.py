@@ -90,7 +90,10 @@ def test_small_networks_have_the_law_of_plain_numpy_networks(phi, function, keep
 
 
 @every_law
-@pytest.mark.parametrize("phi", ["linear", "relu", "gelu", "sigmoid"])
+@pytest.mark.parametrize(
+    "phi",
+    ["linear", "relu", *(pytest.param(p, marks=pytest.mark.slow) for p in ("gelu", "sigmoid"))],
+)
 def test_shortcut_and_weights_have_the_same_law(phi, weights):
     gram, drawn = (
         simulate(phi, 1.2, 0.2, weights=weights, width=6, depth=4, c=-0.7, seed=seed, method=method)
