@@ -12,13 +12,95 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Product = Callable[[Array], Array]
 
 _LOOK = 8  # steps after which it is asked whether they are enough
-_EPS = float(np.finfo(np.float64).eps)
+
+
+class Lanczos:
+    """Krylov spaces of b starts at a time, shape (b, n), one dimension more with each step.
+
+    Every new direction is made orthogonal to all before it, twice; a start of 0 stays 0.
+    ``diagonal`` and ``beside`` are those of the tridiagonal matrices, (b, steps) and (b, steps):
+    the last column of ``beside`` is the length of what the space does not yet hold.
+    """
+
+    def __init__(self, multiply: Product, start: Array) -> None:
+        b, n = start.shape
+        self._multiply = multiply
+        self._basis = np.empty((b, 16, n))
+        self._basis[:, 0] = _directions(start, np.linalg.norm(start, axis=1))
+        self._diagonal: list[Array] = []
+        self._beside: list[Array] = []
+        self._scale = np.zeros(b)
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps were made."""
+        return len(self._diagonal)
+
+    @property
+    def diagonal(self) -> Array:
+        """Diagonals of the tridiagonal matrices."""
+        return np.stack(self._diagonal, axis=1)
+
+    @property
+    def beside(self) -> Array:
+        """What is beside the diagonals."""
+        return np.stack(self._beside, axis=1)
+
+    @property
+    def remainder(self) -> Array:
+        """Lengths of what the spaces do not yet hold, (b,)."""
+        return self._beside[-1]
+
+    @property
+    def matrix(self) -> Array:
+        """The tridiagonal matrices with the remainder as another row, (b, steps + 1, steps)."""
+        m = self.n_steps
+        t = np.zeros((len(self._scale), m + 1, m))
+        t[:, range(m), range(m)] = self.diagonal
+        t[:, range(1, m + 1), range(m)] = self.beside
+        t[:, range(m - 1), range(1, m)] = self.beside[:, :-1]
+        return t
+
+    @property
+    def basis(self) -> Array:
+        """The orthonormal rows, (b, steps, n)."""
+        return self._basis[:, : self.n_steps]
+
+    def step(self) -> None:
+        """Add a dimension; where the space is invariant the new direction is 0."""
+        m = self.n_steps
+        if m + 1 == self._basis.shape[1]:
+            self._basis = np.concatenate([self._basis, np.empty_like(self._basis)], axis=1)
+        v = self._basis[:, m]
+        w = self._multiply(v)
+        self._diagonal.append(np.einsum("bn,bn->b", v, w))
+        size = np.linalg.norm(w, axis=1)
+        self._scale = np.maximum(self._scale, size)
+        known = self._basis[:, : m + 1]
+        for _ in range(2):
+            w = w - np.matmul(np.matmul(known, w[..., None]).swapaxes(1, 2), known)[:, 0]
+        beta = np.linalg.norm(w, axis=1)
+        # what two passes leave of a direction that is in the space already is rounding
+        beta[beta <= 16 * np.finfo(float).eps * self._scale] = 0.0
+        self._beside.append(beta)
+        self._basis[:, m + 1] = _directions(w, beta)
+
+    def restart(self, direction: Array) -> None:
+        """Go on from a direction that is made orthogonal to the space; b must be 1."""
+        known = self.basis
+        for _ in range(2):
+            direction = (
+                direction
+                - np.matmul(np.matmul(known, direction[..., None]).swapaxes(1, 2), known)[:, 0]
+            )
+        self._basis[:, self.n_steps] = direction / np.linalg.norm(direction)
 
 
 def lanczos(
-    product: Callable[[Array], Array],
+    product: Product,
     start: Array,
     steps: int,
     enough: Callable[[Array], bool] | None = None,
@@ -26,41 +108,20 @@ def lanczos(
     """Return orthonormal rows V (m, k, n), from each start (m, n), and T (m, k + 1, k).
 
     ``H V^T = V^T T[:k] + (remainder) T[k]``: T[:k] is tridiagonal, T[k] ends with the norm of what
-    lies outside. Each new vector is made orthogonal to all others twice. Where a Krylov space
-    ends before k, the remaining rows of V and all of T that belongs to them are 0.
+    lies outside. Where a Krylov space ends before k, the remaining rows of V and all of T that
+    belongs to them are 0.
     """
-    m, n = start.shape
-    k = min(steps, n)
-    basis, matrix = np.zeros((m, k, n)), np.zeros((m, k + 1, k))
-    norm = np.linalg.norm(start, axis=1)
-    vector = start * _reciprocal(norm, np.zeros(m))[:, None]
-    size = np.zeros(m)
-    for j in range(k):
-        basis[:, j] = vector
-        rest = product(vector)
-        known = basis[:, : j + 1]
-        along = np.zeros((m, j + 1))
-        for _ in range(2):
-            part = np.matmul(known, rest[..., None])[..., 0]
-            rest = rest - np.matmul(part[:, None], known)[:, 0]
-            along += part
-        matrix[:, j, j] = along[:, j]
-        norm = np.linalg.norm(rest, axis=1)
-        size = np.maximum(size, np.linalg.norm(along, axis=1))
-        over = _reciprocal(norm, 10.0 * _EPS * size)
-        matrix[:, j + 1, j] = np.where(over > 0.0, norm, 0.0)
-        if j + 1 < k:
-            matrix[:, j, j + 1] = matrix[:, j + 1, j]
-        else:
+    space = Lanczos(product, start)
+    for done in range(1, min(steps, start.shape[1]) + 1):
+        space.step()
+        if not np.any(space.remainder > 0.0):
             break
-        vector = rest * over[:, None]
-        done = j + 1
-        if not over.any() or (
-            enough and done % _LOOK == 0 and enough(matrix[:, : done + 1, :done])
-        ):
-            return basis[:, :done], matrix[:, : done + 1, :done]
-    return basis, matrix
+        if enough and done % _LOOK == 0 and enough(space.matrix):
+            break
+    return space.basis, space.matrix
 
 
-def _reciprocal(norm: Array, limit: Array) -> Array:
-    return np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > limit)
+def _directions(vectors: Array, lengths: Array) -> Array:
+    """Return vectors (b, n) over their lengths (b,), 0 where the length is not positive."""
+    safe = np.where(lengths > 0.0, lengths, 1.0)
+    return np.asarray(np.where((lengths > 0.0)[:, None], vectors / safe[:, None], 0.0))

@@ -9,13 +9,13 @@ import numpy as np
 
 from meanfree._axes import axes
 from meanfree._check import Range, integer, real, real_array, shaped
-from meanfree.hessian._lanczos import Lanczos
+from meanfree._krylov import Lanczos
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from meanfree.hessian._lanczos import Product
+    from meanfree._krylov import Product
 
     Array = NDArray[np.float64]
 

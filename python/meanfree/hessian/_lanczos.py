@@ -1,4 +1,4 @@
-"""Lanczos steps with full re-orthogonalisation, and the extreme eigenvalues they give."""
+"""Extreme eigenvalues of large matrices by Lanczos steps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from meanfree._krylov import Lanczos
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from meanfree._krylov import Product
+
     Array = NDArray[np.float64]
-    Product = Callable[[Array], Array]
 
 _EVERY = 8  # steps between two looks at the Ritz values
 
@@ -41,74 +42,6 @@ class Ritz:
     vectors: Array
     converged: NDArray[np.bool_]
     n_steps: int
-
-
-class Lanczos:
-    """Krylov spaces of b starts at a time, shape (b, n), one dimension more with each step.
-
-    Every new direction is made orthogonal to all before it, twice. ``diagonal`` and ``beside`` are
-    those of the tridiagonal matrices, (b, steps) and (b, steps): the last column of ``beside`` is
-    the length of what the space does not yet hold.
-    """
-
-    def __init__(self, multiply: Product, start: Array) -> None:
-        b, n = start.shape
-        self._multiply = multiply
-        self._basis = np.empty((b, 16, n))
-        self._basis[:, 0] = start / np.linalg.norm(start, axis=1)[:, None]
-        self._diagonal: list[Array] = []
-        self._beside: list[Array] = []
-        self._scale = np.zeros(b)
-
-    @property
-    def n_steps(self) -> int:
-        """How many steps were made."""
-        return len(self._diagonal)
-
-    @property
-    def diagonal(self) -> Array:
-        """Diagonals of the tridiagonal matrices."""
-        return np.stack(self._diagonal, axis=1)
-
-    @property
-    def beside(self) -> Array:
-        """What is beside the diagonals."""
-        return np.stack(self._beside, axis=1)
-
-    @property
-    def basis(self) -> Array:
-        """The orthonormal rows, (b, steps, n)."""
-        return self._basis[:, : self.n_steps]
-
-    def step(self) -> None:
-        """Add a dimension; where the space is invariant the new direction is 0."""
-        m = self.n_steps
-        if m + 1 == self._basis.shape[1]:
-            self._basis = np.concatenate([self._basis, np.empty_like(self._basis)], axis=1)
-        v = self._basis[:, m]
-        w = self._multiply(v)
-        self._diagonal.append(np.einsum("bn,bn->b", v, w))
-        size = np.linalg.norm(w, axis=1)
-        self._scale = np.maximum(self._scale, size)
-        known = self._basis[:, : m + 1]
-        for _ in range(2):
-            w = w - np.matmul(np.matmul(known, w[..., None]).swapaxes(1, 2), known)[:, 0]
-        beta = np.linalg.norm(w, axis=1)
-        # what two passes leave of a direction that is in the space already is rounding
-        beta[beta <= 16 * np.finfo(float).eps * self._scale] = 0.0
-        self._beside.append(beta)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self._basis[:, m + 1] = np.where(beta[:, None] > 0.0, w / beta[:, None], 0.0)
-
-    def restart(self, direction: Array) -> None:
-        """Go on from a direction that is made orthogonal to the space; b must be 1."""
-        known = self.basis
-        for _ in range(2):
-            direction = (
-                direction
-                - np.matmul(np.matmul(known, direction[..., None]).swapaxes(1, 2), known)[:, 0]
-            )
-        self._basis[:, self.n_steps] = direction / np.linalg.norm(direction)
 
 
 def extreme(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from meanfree._krylov import Product
     from meanfree.hessian._density import SpectralDensity
     from meanfree.hessian._lanczos import Ritz
 
@@ -301,7 +302,7 @@ class MLP:
         return Point(self, self.parameters, *self._samples(x, y))
 
     @staticmethod
-    def _multiply(point: Point, full: bool, n_threads: int | None) -> _lanczos.Product:
+    def _multiply(point: Point, full: bool, n_threads: int | None) -> Product:
         threads = cores(n_threads)
         return lambda v: point.hvp(v, full=full, n_threads=threads, progress=False)
 
