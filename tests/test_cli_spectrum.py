@@ -7,7 +7,7 @@ import pytest
 
 import meanfree as mf
 from meanfree import cli
-from meanfree._command_spectrum import ks_distance
+from meanfree.cli._spectrum import ks_distance
 
 
 def run(capsys, *arguments):

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meanfree import _manifold_walk
-from meanfree.manifold import linear_regions, region_borders, sawtooth
+from meanfree.manifold import _walk, linear_regions, region_borders, sawtooth
 
 LINE = [[0.0], [1.0]]
 
@@ -173,7 +172,7 @@ def test_long_curves_are_cut_into_blocks_without_a_trace(monkeypatch):
     curve = np.random.default_rng(2).standard_normal((9, 3)) * 2.0
     whole = region_borders(weights, biases, curve, closed=True)
     tooth = region_borders(*sawtooth(11), LINE)
-    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_walk, "_BLOCK", 128)
     again = region_borders(weights, biases, curve, closed=True)
     assert np.array_equal(again.place, whole.place)
     assert np.array_equal(again.layer, whole.layer)
@@ -184,7 +183,7 @@ def test_long_curves_are_cut_into_blocks_without_a_trace(monkeypatch):
 
 @pytest.mark.parametrize("n_threads", [2, 3, 16])
 def test_threads_leave_no_trace(monkeypatch, n_threads):
-    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_walk, "_BLOCK", 128)
     weights, biases = random_network([3, 30, 30, 30, 1], 2)
     curve = np.random.default_rng(2).standard_normal((60, 3)) * 2.0
     for network, path in (((weights, biases), curve), (sawtooth(12), LINE)):
@@ -198,7 +197,7 @@ def test_no_more_threads_work_than_are_asked_for(monkeypatch):
     import threading
     import time
 
-    working, most, lock, bend = set(), [], threading.Lock(), _manifold_walk._bend
+    working, most, lock, bend = set(), [], threading.Lock(), _walk._bend
 
     def watched(*arguments):
         with lock:
@@ -209,8 +208,8 @@ def test_no_more_threads_work_than_are_asked_for(monkeypatch):
         with lock:
             working.remove(threading.get_ident())
 
-    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
-    monkeypatch.setattr(_manifold_walk, "_bend", watched)
+    monkeypatch.setattr(_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_walk, "_bend", watched)
     assert linear_regions(*sawtooth(12), LINE, n_threads=3) == 2**12
     assert max(most) in (2, 3)
     most.clear()
@@ -219,7 +218,7 @@ def test_no_more_threads_work_than_are_asked_for(monkeypatch):
 
 
 def test_an_overflow_in_any_piece_ends_all_threads(monkeypatch):
-    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_walk, "_BLOCK", 128)
     weights = [np.array([[1e50]]), np.array([[1e50]]), np.ones((1, 1))]
     curve = np.append(np.linspace(0.0, 1.0, 999), 1e10)  # the last piece is too far
     with pytest.raises(ValueError, match=r"must keep activations <= 1e\+100, got 1e\+110"):
@@ -229,7 +228,7 @@ def test_an_overflow_in_any_piece_ends_all_threads(monkeypatch):
 def test_progress_ends_at_the_whole_curve(monkeypatch):
     from contextlib import contextmanager
 
-    from meanfree import _manifold_regions
+    from meanfree.manifold import _regions
 
     done = []
 
@@ -237,8 +236,8 @@ def test_progress_ends_at_the_whole_curve(monkeypatch):
     def bar(progress, label, total):
         yield done.append
 
-    monkeypatch.setattr(_manifold_walk, "_BLOCK", 128)
-    monkeypatch.setattr(_manifold_regions, "progress_bar", bar)
+    monkeypatch.setattr(_walk, "_BLOCK", 128)
+    monkeypatch.setattr(_regions, "progress_bar", bar)
     linear_regions(*sawtooth(12), LINE, n_threads=3)
     assert done == sorted(done)
     assert len(set(done)) > 20

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import meanfree as mf
-from meanfree import _manifold_regression
-from meanfree.manifold import FourierFit, fit_fourier, fourier_regression
+from meanfree.manifold import FourierFit, _regression, fit_fourier, fourier_regression
 
 CHAOTIC = mf.Ensemble("tanh", 4.0, 0.3)
 LINEAR = mf.Ensemble("linear", 1.0, 0.0)
@@ -38,7 +37,7 @@ def test_share_of_a_half_circle_that_a_linear_network_fits_is_a_known_integral()
     # 4 k / (pi (4 k^2 - 1)) and 0 for the others; norms 1/2
     k, n = 3, 20_000
     fit = fit_fourier(LINEAR, 4, 1, frequencies=[k], n_angles=n, n_outputs=50, seed=2)
-    a, b = _manifold_regression._core.normals(2, 2, 0, 100).reshape(2, 50)
+    a, b = _regression._core.normals(2, 2, 0, 100).reshape(2, 50)
     first, second = (4.0 * k * b, -2.0 * a)
     cosine = 2.0 * np.hypot(first, second) / (np.pi * (4 * k**2 - 1)) / np.hypot(a, b)
     # the Riemann sum of products that jump at the ends is right to 1 / n
@@ -70,8 +69,8 @@ def test_errors_are_those_of_least_squares_by_lapack(weights):
     )
     theta = np.pi * np.arange(n) / n
     circle = 5.0 * np.stack([np.cos(theta), np.sin(theta)], axis=1)
-    features = _manifold_regression.arc_features(network, 60, 3, circle, 9, 0)
-    targets = _manifold_regression._functions(band, n, 7, 0, 0)
+    features = _regression.arc_features(network, 60, 3, circle, 9, 0)
+    targets = _regression._functions(band, n, 7, 0, 0)
     solution, _, rank, values = np.linalg.lstsq(features, targets, rcond=rcond)
     fitted = features @ solution
     cosine = np.sum(fitted * targets, axis=0)
@@ -91,7 +90,7 @@ def test_features_have_the_length_of_mean_field_theory(weights):
     point = np.array([[radius * 0.6, radius * 0.8]])
     squares = [
         np.mean(
-            _manifold_regression.arc_features(network, width, depth, point, n_in, seed) ** 2,
+            _regression.arc_features(network, width, depth, point, n_in, seed) ** 2,
         )
         for seed in range(100)
     ]
@@ -103,7 +102,7 @@ def test_features_have_the_length_of_mean_field_theory(weights):
 @pytest.mark.parametrize("shape", [(12, 5), (5, 12), (8, 8)])
 def test_orthogonal_matrices_have_equal_singular_values(shape):
     network = mf.Ensemble("tanh", 1.7, weights="orthogonal")
-    matrix = _manifold_regression._weights(network, *shape, 3, 1)
+    matrix = _regression._weights(network, *shape, 3, 1)
     expected = 1.7 * np.sqrt(max(1.0, shape[0] / shape[1]))
     values = np.linalg.svd(matrix, compute_uv=False)
     assert values == pytest.approx(np.full(min(shape), expected), rel=1e-13)

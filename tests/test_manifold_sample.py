@@ -10,7 +10,6 @@ from scipy import stats
 
 import meanfree as mf
 from meanfree import _core
-from meanfree._manifold_points import as_curve
 from meanfree.manifold import (
     curve_length,
     propagate_curve,
@@ -18,6 +17,7 @@ from meanfree.manifold import (
     simulate_curve,
     turning_angle,
 )
+from meanfree.manifold._points import as_curve
 
 NETWORK = mf.Ensemble("tanh", 1.8, 0.3)
 ORTHOGONAL = mf.Ensemble("tanh", 1.8, 0.3, weights="orthogonal")

@@ -91,9 +91,9 @@ def test_wrong_theory_is_noticed():
 def test_theory_of_another_sigma_w_disagrees(monkeypatch):
     # 10 % of sigma_w are 20 % of q in the first layer and a factor 1.2 of squared gradients in
     # each, against standard errors of 1 to 3 % of means over 40 draws at width 256
-    from meanfree import _network_predict
+    from meanfree.network import _predict
 
-    predict = _network_predict.predict
+    predict = _predict.predict
     model = mlp(nn.Tanh, 20, *[256] * 6, 10)
 
     def with_laws_of(factor):
@@ -101,7 +101,7 @@ def test_theory_of_another_sigma_w_disagrees(monkeypatch):
             wrong = [law and replace(law, sigma_w=factor * law.sigma_w) for law in laws]
             return predict(chain, wrong, grams, n_threads)
 
-        monkeypatch.setattr(_network_predict, "predict", changed)
+        monkeypatch.setattr(_predict, "predict", changed)
         return mf.audit(model, batch(), n_samples=40, seed=3)
 
     assert disagreements(with_laws_of(1.0)) == []

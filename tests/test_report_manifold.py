@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import meanfree as mf
-from meanfree import _manifold_boundary
-from meanfree.manifold import shallow_length_bound
+from meanfree.manifold import _boundary, shallow_length_bound
 from meanfree.report import engine, shallow, terminal
 from meanfree.report.regions import borders_of_theory, count_borders
 
@@ -148,11 +147,11 @@ def test_the_chapter_of_the_circle_disagrees_with_another_gain(monkeypatch):
 
 @pytest.mark.slow
 def test_the_chapter_of_boundaries_disagrees_with_another_gain(monkeypatch):
-    theory = _manifold_boundary._theory
+    theory = _boundary._theory
 
     def wrong(ensemble, *arguments):
         other = mf.Ensemble(ensemble.activation, 2.0 * ensemble.sigma_w, ensemble.sigma_b)
         return theory(other, *arguments)
 
-    monkeypatch.setattr(_manifold_boundary, "_theory", wrong)
+    monkeypatch.setattr(_boundary, "_theory", wrong)
     assert run_small("10").tally.n_disagreeing >= 3

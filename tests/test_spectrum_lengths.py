@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import meanfree as mf
-from meanfree import _core, _spectrum_spread
+from meanfree import _core
+from meanfree.spectrum import _spread
 
 NAMES = [
     *("tanh", "erf", "erf_scaled", "sigmoid", "arctan", "hard_tanh", "shifted_relu"),
@@ -99,16 +100,16 @@ def test_a_kink_away_from_0_at_long_lengths():
 def test_a_law_that_misses_some_of_phi_is_an_error():
     phi = mf.activation("tanh")
     law = _core.slope_law(phi.core, 0.3)
-    found = _spectrum_spread.mean_error(phi, [0.3], [law])
+    found = _spread.mean_error(phi, [0.3], [law])
     assert found < 1e-14
     places, panels, slopes = law
     incomplete = (places, panels[1:], slopes[1:])
     with pytest.raises(mf.ConvergenceError, match=r"tanh at q = 0\.3 is incomplete: its mean is"):
-        _spectrum_spread.mean_error(phi, [0.1, 0.3], [_core.slope_law(phi.core, 0.1), incomplete])
+        _spread.mean_error(phi, [0.1, 0.3], [_core.slope_law(phi.core, 0.1), incomplete])
     # the largest slope by 1e-8: not seen in anything else
     raised = (places, panels, slopes * (1 + 1e-8))
     with pytest.raises(mf.ConvergenceError, match="is incomplete"):
-        _spectrum_spread.mean_error(phi, [0.3], [raised])
+        _spread.mean_error(phi, [0.3], [raised])
 
 
 @pytest.mark.parametrize(("depth", "variance"), [(10_000, 1e-6), (10, 1e-10), (10, 1e-3)])

@@ -51,7 +51,7 @@ _LAYERS = (2, 5, 10, 20, 30, 40, 50)  # shown in the comparisons; the figures sh
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield lengths, gradients and the training of both networks."""
     from meanfree import audit
-    from meanfree._command_audit import load_digits
+    from meanfree.cli._audit import load_digits
     from meanfree.report.training import one_torch_thread
 
     inputs, labels = load_digits()

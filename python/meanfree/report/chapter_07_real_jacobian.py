@@ -47,7 +47,7 @@ _HIDDEN = 50
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield the spectra of both initialisations."""
-    from meanfree._command_audit import load_digits
+    from meanfree.cli._audit import load_digits
 
     pixels = np.asarray(load_digits()[0][0], dtype=np.float64)
     cases = (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import meanfree as mf
-from meanfree._manifold_regression import arc_features
 from meanfree.manifold import FourierFit, circle_autocorrelation, fit_fourier
+from meanfree.manifold._regression import arc_features
 from meanfree.report.comparison import Comparison
 from meanfree.report.engine import Figure, Settings, Table
 from meanfree.report.region_figures import canvases
