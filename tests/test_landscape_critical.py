@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from landscapes import Field, LinearNet, Smooth, polynomial, quadratic, separate, wave
+from matplotlib.figure import Figure
 
 from meanfree.landscape import Problem, critical_points, linear_saddle
 
@@ -215,6 +216,23 @@ def test_what_is_not_finite_is_rejected_and_does_no_harm_to_others():
         assert found.accepted.tolist() == [True, False, False]
         assert found.w[0, 0] == pytest.approx(1.0, abs=1e-12)
         assert found.reason[2] == "not finite: the function, its gradient or its Hessian"
+
+
+def test_plot_shows_accepted_points_alone_and_counts_the_others():
+    starts = np.random.default_rng(1).uniform(-3, 3, (9, 2))
+    found = critical_points(wave(), starts, method="newton", max_steps=4)
+    good = found.accepted
+    assert 2 <= np.count_nonzero(good) <= 7
+    figure = Figure()
+    ax = figure.subplots()
+    assert found.plot(ax, unit=2.0) is ax
+    (marks,) = ax.lines
+    assert np.array_equal(marks.get_xdata(), found.index[good] / 2)
+    assert np.array_equal(marks.get_ydata(), found.value[good] / 2.0)
+    assert marks.get_label() == f"{good.sum()} critical points, {9 - good.sum()} ends rejected"
+    assert ax.get_ylabel() == "value / 2"
+    with pytest.raises(ValueError, match=r"unit must be finite and > 0, got 0"):
+        found.plot(ax, unit=0)
 
 
 def test_progress_counts_starts(capsys):

@@ -216,5 +216,17 @@ def test_bad_points_are_named():
         sample.hvp(np.zeros((2, 3)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match="w must be finite, got nan"):
         sample.gradient([1.0, np.nan, 0.0])
-    with pytest.raises(MemoryError):
+
+
+def test_what_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
+    wanted = 8 * (2**31 - 1) * (2**31 + 1)  # rows are padded, and there are the phases
+    with pytest.raises(MemoryError, match=rf"waves in .* need {wanted} bytes, \d+ are available"):
         RBF.sample(2**31 - 1, n_features=2**31 - 1, seed=0)
+    sample = RBF.sample(400, n_features=2, seed=0)
+    w = np.zeros((2, 400))
+    monkeypatch.setattr("meanfree._memory.available_memory", lambda: 2_000_000)
+    with pytest.raises(MemoryError, match="2 Hessians of 400 variables need 2560000 bytes, 2000"):
+        sample.hessian(w)
+    assert sample.hessian(w[0]).shape == (400, 400)
+    with pytest.raises(MemoryError, match="1000 waves in 300 dimensions need 2440000 bytes, 2000"):
+        RBF.sample(300, n_features=1000, seed=0)

@@ -9,8 +9,8 @@ import numpy as np
 
 from meanfree import _core
 from meanfree._check import cores
+from meanfree._memory import require_memory
 from meanfree._progress import progress_bar
-from meanfree.hessian._memory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

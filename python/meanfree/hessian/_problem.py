@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfree._check import shaped
-from meanfree.hessian._memory import require_memory
+from meanfree._memory import require_memory
 from meanfree.hessian._samples import any_vector, parameter_vector
 
 if TYPE_CHECKING:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from meanfree._axes import axes
 from meanfree._check import Range, choice, real, real_array, size
 from meanfree._problem import Checked, inverse
 from meanfree._progress import progress_bar
 from meanfree.landscape._finders import FINDERS, State, search
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from meanfree._problem import Problem
@@ -89,6 +91,42 @@ class CriticalPoints:
             kinds[kind] = kinds.get(kind, 0) + 1
         rest = "".join(f", {count} {kind}" for kind, count in kinds.items())
         return f"CriticalPoints({np.count_nonzero(self.accepted)} of {len(self)} accepted{rest})"
+
+    def plot(self, ax: Axes | None = None, *, unit: float = 1.0) -> Axes:
+        """Draw value against index, one mark for each accepted point; the label counts the others.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Default: axes of a new figure.
+        unit : float
+            Values are drawn in units of it, more than 0: take N for the energy of a random field.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ValueError
+            If the unit is out of its range.
+        TypeError
+            If the unit is not a number.
+        """
+        scale, ax = real("unit", unit, _TOL), axes(ax)
+        found = self.accepted
+        rest = len(self) - np.count_nonzero(found)
+        ax.plot(
+            self.index[found] / self.w.shape[1],
+            self.value[found] / scale,
+            "o",
+            alpha=0.5,
+            label=f"{np.count_nonzero(found)} critical points, {rest} ends rejected",
+        )
+        ax.set(xlabel=r"negative eigenvalues, fraction $\alpha$")
+        ax.set(ylabel="value" if scale == 1.0 else f"value / {scale:g}")
+        ax.legend()
+        return ax
 
 
 def critical_points(

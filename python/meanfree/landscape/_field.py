@@ -377,10 +377,10 @@ class GaussianField:
 
         Raises
         ------
-        ValueError
-            If a value is out of its range.
-        TypeError
-            If an argument is no integer.
+        ValueError, TypeError
+            If a value is out of its range, or no integer.
+        MemoryError
+            If the waves do not fit, before they are allocated.
 
         Examples
         --------

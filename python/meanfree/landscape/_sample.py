@@ -11,6 +11,7 @@ import numpy as np
 from meanfree import _core
 from meanfree._check import cores, real_array, shaped, size
 from meanfree._check import seed as checked_seed
+from meanfree._memory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from meanfree.landscape._field import GaussianField
 
     Array = NDArray[np.float64]
+
+_SMALL = 2**20  # bytes that are not asked for: the question costs more than their Hessians
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,9 +122,12 @@ class FieldSample:
     def hessian(self, w: ArrayLike) -> Array:
         """Return the second derivatives of phi, (..., N, N); parameters and errors as in `value`.
 
-        Symmetric to the last bit.
+        Symmetric to the last bit. MemoryError before anything is allocated if they do not fit.
         """
         points, shape = self._points("w", w)
+        count, n = points.shape
+        what = f"{count} Hessian{'s' * (count != 1)} of {n} variables"
+        _require(what, 8 * count * n**2, "take fewer points at a time, or hvp")
         matrices = _core.field_hessians(
             self._waves, self.phases, self.amplitude, points, self.n_threads
         )
@@ -184,9 +190,15 @@ def draw(
     """Draw the waves of a field with this 1 - rho."""
     n, m = size("dimension", dimension), size("n_features", n_features)
     number, threads = checked_seed(seed), cores(n_threads)
+    _require(f"{m} waves in {n} dimensions", 8 * m * (n + -n % 8 + 1), "take fewer features")
     scale = 2.0 * (-field.slope / field.variance)
     shape = field.rho / spread if spread else inf
     waves, phases = _core.field_waves(number, scale, shape, m, n, threads)
     for array in (waves, phases):
         array.flags.writeable = False
     return FieldSample(n, phases, sqrt(field.variance) * sqrt(2.0 * n / m), threads, waves)
+
+
+def _require(what: str, wanted: int, instead: str) -> None:
+    if wanted > _SMALL:
+        require_memory(f"{what} need", wanted, instead)

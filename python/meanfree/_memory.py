@@ -1,4 +1,4 @@
-"""Refuse a matrix that does not fit in memory before it is allocated."""
+"""Refuse what does not fit in memory before it is allocated."""
 
 from __future__ import annotations
 
