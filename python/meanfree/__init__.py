@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from meanfree import hessian as hessian
     from meanfree import landscape as landscape
     from meanfree import linear as linear
+    from meanfree import network as network
     from meanfree import optim as optim
     from meanfree import semantics as semantics
     from meanfree.network import audit
@@ -78,7 +79,7 @@ def __getattr__(name: str) -> Any:
     """Import on first use what needs more than numpy, or is not everybody's."""
     from importlib import import_module
 
-    if name in {"hessian", "landscape", "linear", "optim", "semantics"}:
+    if name in {"hessian", "landscape", "linear", "network", "optim", "semantics"}:
         return import_module(f"meanfree.{name}")
     if name in _LATE:
         value = getattr(import_module(_LATE[name]), name)

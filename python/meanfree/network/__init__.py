@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from meanfree.network._entry import audit, initialize
+from meanfree.network._entry import as_mlp, audit, initialize
 from meanfree.network._parts import Compared, LayerAudit
 from meanfree.network._result import Audit
 
-__all__ = ["Audit", "Compared", "LayerAudit", "audit", "initialize"]
+__all__ = ["Audit", "Compared", "LayerAudit", "as_mlp", "audit", "initialize"]

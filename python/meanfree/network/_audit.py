@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from meanfree.network import _width as width
-from meanfree.network._chain import IDENTITY, MAX_ROWS, Chain, Layer
+from meanfree.network._chain import IDENTITY, Chain, Layer
 from meanfree.network._draw import parameters_of
 from meanfree.network._findings import (
     bulk,
@@ -22,10 +22,9 @@ from meanfree.network._findings import (
     summary,
     to_activation,
 )
-from meanfree.network._measure import private_copy, run
 from meanfree.network._parts import STANDARD_ERRORS, Compared, LayerAudit, Verdict
-from meanfree.network._read import Recorder, read_chain
 from meanfree.network._result import Audit
+from meanfree.network._trace import tensor_of, trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,78 +56,24 @@ class Task:
     offsets: tuple[str, ...]
 
 
-def _tensor(name: str, value: Any) -> torch.Tensor:
-    """Return a detached copy on the CPU of a tensor or array of finite numbers."""
-    if isinstance(value, torch.Tensor):
-        tensor = value.detach().to(device="cpu", copy=True)
-    else:
-        try:
-            array = np.asarray(value)
-        except Exception as error:
-            message = f"{name} must be a tensor or an array, got {type(value).__name__}"
-            raise TypeError(message) from error
-        if array.dtype.kind not in "iuf" or not array.dtype.itemsize <= 8:
-            message = f"{name} must be a tensor or an array of real numbers, got {value!r:.60}"
-            raise TypeError(message)
-        native = array.astype(array.dtype.newbyteorder("="))
-        tensor = torch.from_numpy(np.ascontiguousarray(native))
-    if tensor.is_complex() or tensor.dtype == torch.bool or tensor.is_quantized:
-        message = f"{name} must be real numbers, got dtype {tensor.dtype}"
-        raise TypeError(message)
-    if tensor.layout != torch.strided:
-        message = f"{name} must be dense, got layout {tensor.layout}"
-        raise TypeError(message)
-    if not bool(torch.isfinite(tensor).all()):
-        message = f"{name} must be finite, got nan or inf"
-        raise ValueError(message)
-    return tensor
-
-
-def _check_model(model: object) -> torch.nn.Module:
-    if not isinstance(model, torch.nn.Module):
-        message = f"model must be a torch.nn.Module, got {type(model).__name__}"
-        raise TypeError(message)
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
-            message = f"model must be initialised, but {name} is lazy: call the model once"
-            raise ValueError(message)
-        if parameter.is_meta:
-            message = f"model must hold numbers, but {name} is on the meta device"
-            raise ValueError(message)
-        if not bool(torch.isfinite(parameter).all()):
-            message = f"model must have finite parameters, got nan or inf in {name}"
-            raise ValueError(message)
-    return model
-
-
 def prepare(
     model: object,
     inputs: object,
     targets: object,
     loss: Callable[..., torch.Tensor] | None,
 ) -> Task:
-    """Check the arguments, copy the model and read its layers from one forward pass."""
-    module = _check_model(model)
-    x = _tensor("inputs", inputs)
-    if x.dim() < 2 or x.numel() == 0:
-        message = f"inputs must have a shape (n, ...) and not be empty, got {tuple(x.shape)}"
+    """Check the arguments and bring them together."""
+    seen = trace(model, inputs)
+    y = None if targets is None else tensor_of("targets", targets)
+    if y is not None and (y.dim() == 0 or len(y) != seen.n_inputs):
+        message = f"targets must be one for each of {seen.n_inputs} inputs, got {tuple(y.shape)}"
         raise ValueError(message)
-    y = None if targets is None else _tensor("targets", targets)
-    if y is not None and (y.dim() == 0 or len(y) != len(x)):
-        message = f"targets must be one for each of {len(x)} inputs, got shape {tuple(y.shape)}"
-        raise ValueError(message)
-    twin, recorder, output, rows = _first_run(module, x)
-    chain = read_chain(twin, recorder, output)
-    if not any(layer.is_linear for layer in chain.layers):
-        message = "model must have a torch.nn.Linear layer that its inputs reach, got none"
-        raise ValueError(message)
-    chosen = None if y is None else y[rows]
-    objective, text = _objective(output, chosen, loss)
-    stored = [p.dtype for p in module.parameters() if p.is_floating_point()]
+    objective, text = _objective(seen.output, None if y is None else y[seen.rows], loss)
+    stored = [p.dtype for p in seen.original.parameters() if p.is_floating_point()]
     eps = max(torch.finfo(dtype).eps for dtype in stored)
-    batch = x[rows].to(recorder.inputs.dtype)
-    offsets = _offsets(twin, chain)
-    return Task(type(module).__name__, twin, chain, batch, objective, text, eps, offsets)
+    offsets = _offsets(seen.model, seen.chain)
+    name = type(seen.original).__name__
+    return Task(name, seen.model, seen.chain, seen.inputs, objective, text, eps, offsets)
 
 
 def _offsets(model: torch.nn.Module, chain: Chain) -> tuple[str, ...]:
@@ -142,46 +87,6 @@ def _offsets(model: torch.nn.Module, chain: Chain) -> tuple[str, ...]:
             if abs(mean) > size * max(0.1, 6 / math.sqrt(weight.numel())):
                 found.append(layer.name)
     return tuple(found)
-
-
-def _first_run(
-    module: torch.nn.Module, x: torch.Tensor
-) -> tuple[torch.nn.Module, Recorder, torch.Tensor, torch.Tensor]:
-    """Run a copy on part of the inputs, at double precision where the model allows it."""
-    own = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float64)
-    ways = [(torch.float64, torch.float64), (own, own)]
-    if not x.is_floating_point():
-        ways = [(torch.float64, x.dtype), *ways]
-    for number, (precision, dtype) in enumerate(ways):
-        twin = private_copy(module, precision)
-        try:
-            rows = _spaced(len(x), MAX_ROWS)
-            recorder, output = run(twin, x[rows].to(dtype))
-            fewer = _inputs_for(recorder, len(rows))
-            if fewer < len(rows):
-                rows = _spaced(len(x), fewer)
-                recorder, output = run(twin, x[rows].to(dtype))
-        except ValueError:
-            if number == len(ways) - 1:
-                raise
-        else:
-            return twin, recorder, output, rows
-    raise AssertionError  # the last way returns or raises
-
-
-def _spaced(n: int, n_wanted: int) -> torch.Tensor:
-    return torch.linspace(0, n - 1, min(n, n_wanted), dtype=torch.float64).round().long()
-
-
-def _inputs_for(recorder: Recorder, n: int) -> int:
-    """Return for how many inputs the linear layers see no more rows than the theory can take."""
-    each = [
-        seen.inputs.numel() // (n * max(seen.shape[0], 1))
-        for seen in recorder.seen.values()
-        if seen.is_linear
-    ]
-    possible = [rows for rows in each if 1 <= rows <= MAX_ROWS]
-    return max(1, min(n, MAX_ROWS // max(possible, default=1)))
 
 
 def _objective(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from meanfree.hessian import MLP
+    from meanfree.hessian._mlp import Objective
+
 
 def _require_torch(what: str) -> None:
     if find_spec("torch") is None:
@@ -188,3 +191,54 @@ def initialize(model: torch.nn.Module, ensemble: Ensemble, *, seed: int) -> torc
             if layer.bias is not None:
                 layer.bias.copy_(bias)
     return model
+
+
+def as_mlp(
+    model: torch.nn.Module,
+    inputs: torch.Tensor | NDArray[Any],
+    *,
+    objective: Objective = "mse",
+) -> MLP:
+    """Return a torch model as the network of `meanfree.hessian`, with its exact derivatives.
+
+    The layers are read from one forward pass of a private copy in float64; dropout and the like
+    are as in evaluation. That the network's outputs are the model's is checked on these inputs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Linear layers with biases, one after another, the same activation between them and none
+        behind the last. Parameters of the network are in the order of the layers: weights
+        (row-major), biases, ...
+    inputs : Tensor or array, shape (n, ...)
+        A few are enough.
+    objective : {"mse", "cross_entropy"}
+        As in `MLP`: "mse" is half of torch's mean squared error, times the number of outputs.
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    ValueError
+        If the model is none of this kind, with the layer and what it does.
+    TypeError
+        If an argument is of the wrong kind.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from meanfree.network import as_mlp
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
+    >>> x, labels = torch.randn(50, 8), torch.randint(3, (50,))
+    >>> net = as_mlp(model, x, objective="cross_entropy")
+    >>> net.eigenvalues(x, labels).shape
+    (51,)
+    """
+    _require_torch("as_mlp")
+    from meanfree.network._measure import global_state
+    from meanfree.network._mlp import convert
+
+    with global_state():
+        return convert(model, inputs, objective)
