@@ -7,8 +7,9 @@ of the module path, since a file such as random.py would hide the standard libra
     run.compare("title", ours, {"numpy": peer}, agreement, goals={"numpy": 15.0}, limit=0.6)
     sys.exit(run.finish())
 
-Times are CPU time of the calling thread, the best of several repeats in turn. A speed never fails;
-a disagreement makes the exit status 1. An absent package is a peer of None.
+Times are CPU time of the calling thread, the best of several repeats in turn; of the whole process,
+held on one core, where a peer computes in threads of its own (`whole_process`). A speed never
+fails; a disagreement makes the exit status 1. An absent package is a peer of None.
 """
 
 import os
@@ -50,13 +51,13 @@ def readable(seconds):
     return f"{seconds / size:.3g} {unit}"
 
 
-def _seconds(function):
+def _seconds(function, clock):
     """CPU time of one call; short calls are repeated for 5 ms, as by a user who has many."""
-    n_calls, start = 0, time.thread_time()
+    n_calls, start = 0, clock()
     while True:
         function()
         n_calls += 1
-        elapsed = time.thread_time() - start
+        elapsed = clock() - start
         if elapsed >= 5e-3:
             return elapsed / n_calls
 
@@ -64,9 +65,10 @@ def _seconds(function):
 class Run:
     """The comparisons of one script."""
 
-    def __init__(self, tiny, repeats):
+    def __init__(self, tiny, repeats, clock):
         self.tiny = tiny
         self.repeats = repeats
+        self.clock = clock
         self.disagreements = []
 
     def agree(self, title, errors):
@@ -97,7 +99,7 @@ class Run:
         best = dict.fromkeys(callables, float("inf"))
         for _ in range(self.repeats):
             for label, function in callables.items():
-                best[label] = min(best[label], _seconds(function))
+                best[label] = min(best[label], _seconds(function, self.clock))
         width = max(map(len, best))
         goals = goals or {}
         for label, seconds in best.items():
@@ -125,8 +127,10 @@ class Run:
         return int(bool(self.disagreements))
 
 
-def start(*packages, repeats=7):
+def start(*packages, repeats=7, whole_process=False):
     """Read --tiny and --repeats, print what runs here, and return a Run."""
+    if whole_process and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     parser = argparse.ArgumentParser()
     parser.add_argument("--tiny", action="store_true", help="check agreement on a tiny size")
     parser.add_argument("--repeats", type=int, default=repeats)
@@ -141,4 +145,5 @@ def start(*packages, repeats=7):
         for library in importlib.import_module("threadpoolctl").threadpool_info():
             if library["user_api"] == "blas":
                 print(f"{library['prefix']} {library['version']} for {library['architecture']}")
-    return Run(options.tiny, 1 if options.tiny else options.repeats)
+    clock = time.process_time if whole_process else time.thread_time
+    return Run(options.tiny, 1 if options.tiny else options.repeats, clock)

@@ -1,67 +1,32 @@
-"""Hessians of networks against torch. Usage: bench/hessian.py [--tiny].
+"""Hessians of networks against their peers. Usage: bench/hessian.py [--tiny].
 
-Tanh networks, squared error, 1,000 samples. Each torch function is given the whole batch at once.
-The Hessian of 64-20-10 takes 1.5 GFLOP here: 31 ms where one thread does 48 GFLOP/s.
+Tanh networks, 1,000 samples. Each peer is given the whole batch at once. The peers are those of the
+extra `peers`, and torch.
 """
 
 import sys
 from itertools import pairwise
 
 import _compare
+import _hessian_peers as peers
 import numpy as np
 
 from meanfree.hessian import MLP
 
 N_SAMPLES = 1000
-JOBS = [  # sizes, goals
-    ((64, 20, 10), {"torch.autograd.functional.hessian": 40.0, "torch.func.hessian": 20.0}),
-    ((32, 16, 16, 16, 10), {"torch.autograd.functional.hessian": 20.0, "torch.func.hessian": 20.0}),
+AUTOGRAD, FUNC = "torch.autograd.functional.hessian", "torch.func.hessian"
+CHUNKS = "torch vmap of jvp of grad, chunks of 50"
+FIRST = (64, 20, 10)
+JOBS = [  # sizes, objective, goals; the largest without what needs gigabytes
+    (FIRST, "mse", {AUTOGRAD: 40.0, FUNC: 40.0, "jax.jit of jax.hessian": 20.0}),
+    (FIRST, "cross_entropy", {AUTOGRAD: 40.0, FUNC: 40.0, "jax.jit of jax.hessian": 20.0}),
+    ((64, 20, 20, 10), "mse", {AUTOGRAD: 20.0, FUNC: 20.0}),
+    ((32, 16, 16, 16, 10), "mse", {AUTOGRAD: 20.0, FUNC: 20.0}),
+    ((64, 50, 50, 10), "mse", {AUTOGRAD: 20.0}),
 ]
-EIGENVALUE_GOALS = {"torch.autograd.functional.hessian + eigvalsh": 5.0}
-
-
-class Torch:
-    """The same with torch."""
-
-    def __init__(self, net, x, y):
-        import torch
-
-        torch.set_num_threads(1)
-        self.torch, self.shapes = torch, [w.shape for w in net.weights]
-        self.w, self.x, self.y = (torch.from_numpy(a) for a in (net.parameters, x, y))
-
-    def loss(self, w):
-        """Return the loss as a function of all parameters."""
-        first, h = 0, self.x
-        for layer, (n_out, n_in) in enumerate(self.shapes):
-            middle = first + n_out * n_in
-            h = self.torch.tanh(h) if layer else h
-            matrix, first = w[first:middle].reshape(n_out, n_in), middle + n_out
-            h = self.torch.nn.functional.linear(h, matrix, w[middle:first])
-        return 0.5 * ((h - self.y) ** 2).sum(1).mean()
-
-    def product(self, v):
-        """Return a product of the Hessian with a vector, forward over reverse."""
-        gradient = self.torch.func.grad(self.loss)
-        return self.torch.func.jvp(gradient, (self.w,), (v,))[1]
-
-    def by_products(self):
-        """Return the Hessian as products with unit vectors."""
-        eye = self.torch.eye(self.w.numel(), dtype=self.w.dtype)
-        return self.torch.func.vmap(self.product, chunk_size=50)(eye)
-
-    def hessians(self):
-        """Return the ways to the Hessian."""
-        return {
-            "torch.autograd.functional.hessian": lambda: self.torch.autograd.functional.hessian(
-                self.loss, self.w
-            ),
-            "torch.func.hessian": lambda: self.torch.func.hessian(self.loss)(self.w),
-            "torch vmap of jvp of grad, chunks of 50": self.by_products,
-        }
-
-
-ABSENT = dict.fromkeys(["torch.autograd.functional.hessian", "torch.func.hessian"])
+TORCH = "torch.autograd.functional.hessian + eigvalsh"
+EIGENTHINGS, CURVLINOPS = "hessian-eigenthings, re-orthogonalised", "curvlinops, ARPACK"
+K, TOL, N_PROBES, N_STEPS = 10, 1e-10, 4, 60
 
 
 def close(answer, peer, _label):
@@ -72,25 +37,44 @@ def close(answer, peer, _label):
 
 
 class Case:
-    """One network with its samples, and its peer."""
+    """One network with its samples."""
 
-    def __init__(self, sizes):
+    def __init__(self, sizes, objective):
         random = np.random.default_rng(0)
-        self.weights = [random.standard_normal((b, a)) / a**0.5 for a, b in pairwise(sizes)]
-        self.net = MLP(self.weights, None, "tanh")
-        self.x, self.y = (random.standard_normal((N_SAMPLES, n)) for n in (sizes[0], sizes[-1]))
+        weights = [random.standard_normal((b, a)) / a**0.5 for a, b in pairwise(sizes)]
+        self.net = MLP(weights, None, "tanh", objective)
+        self.x = random.standard_normal((N_SAMPLES, sizes[0]))
+        self.y = random.standard_normal((N_SAMPLES, sizes[-1]))
+        if objective == "cross_entropy":
+            self.y = random.integers(0, sizes[-1], N_SAMPLES)
         self.v = random.standard_normal(self.net.n_parameters)
-        self.torch = Torch(self.net, self.x, self.y) if _compare.version("torch") else None
         self.title = (
-            f"{'-'.join(map(str, sizes))} tanh, {N_SAMPLES} samples, {self.v.size} parameters"
+            f"{'-'.join(map(str, sizes))} tanh, {objective}, {N_SAMPLES} samples, "
+            f"{self.v.size} parameters"
         )
+
+    def peer(self, package, kind):
+        """Return the peer, or None if its package is not installed."""
+        if _compare.version(package) is None:
+            return None
+        return kind(self.net, self.x, self.y)
+
+    def torch_hessians(self):
+        """Return torch's ways to the Hessian; the large ones without torch.func.hessian."""
+        torch = self.peer("torch", peers.Torch)
+        ways = torch.hessians() if torch else dict.fromkeys((AUTOGRAD, FUNC, CHUNKS))
+        return {k: f for k, f in ways.items() if k != FUNC or self.v.size < 3000}
 
     def hessian(self, run, goals):
         """Compare matrices."""
+        ways = self.torch_hessians()
+        if self.v.size < 3000:
+            jax = self.peer("jax", peers.Jax)
+            ways["jax.jit of jax.hessian"] = jax and jax.hessian
         run.compare(
             f"Hessian, {self.title}",
             lambda: self.net.hessian(self.x, self.y, n_threads=1),
-            self.torch.hessians() if self.torch else ABSENT,
+            ways,
             close,
             goals=goals,
         )
@@ -98,44 +82,129 @@ class Case:
     def product(self, run):
         """Compare products with a vector, many at one point."""
         problem = self.net.problem(self.x, self.y)
-        peers = {"torch.func.jvp of grad": None}
-        if self.torch:
-            direction = self.torch.torch.from_numpy(self.v)
-            peers = {"torch.func.jvp of grad": lambda: self.torch.product(direction).numpy()}
+        ways = dict.fromkeys(("torch.func.jvp of grad", "jax.jit of jvp of grad", "jax.linearize"))
+        if torch := self.peer("torch", peers.Torch):
+            direction = torch.torch.from_numpy(self.v)
+            ways["torch.func.jvp of grad"] = lambda: torch.product(direction).numpy()
+        if jax := self.peer("jax", peers.Jax):
+            v = jax.asarray(self.v)
+            ways["jax.jit of jvp of grad"] = lambda: jax.product(v)
+            ways["jax.linearize"] = lambda: jax.linear(v)
         run.compare(
             f"product with a vector, {self.title}",
             lambda: problem.hvp(problem.start, self.v),
-            peers,
+            ways,
             close,
+            goals={"jax.jit of jvp of grad": 1.0, "jax.linearize": 1.0},
         )
 
     def eigenvalues(self, run):
         """Compare all eigenvalues."""
-        peers = {f"{label} + eigvalsh": None for label in ABSENT}
-        if self.torch:
-            for label, hessian in self.torch.hessians().items():
-                peers[f"{label} + eigvalsh"] = self._values_of(hessian)
+        torch = self.peer("torch", peers.Torch)
+        ways = {}
+        for label, hessian in self.torch_hessians().items():
+            ways[f"{label} + eigvalsh"] = torch and (
+                lambda h=hessian: torch.torch.linalg.eigvalsh(h()).numpy()
+            )
         run.compare(
             f"all eigenvalues, {self.title}",
             lambda: self.net.eigenvalues(self.x, self.y, n_threads=1),
-            peers,
+            ways,
             close,
-            goals=EIGENVALUE_GOALS,
+            goals={TORCH: 5.0},
         )
 
-    def _values_of(self, hessian):
-        return lambda: self.torch.torch.linalg.eigvalsh(hessian()).numpy()
+    def largest(self, run):
+        """Compare the largest eigenvalues; errors are against all eigenvalues of the matrix."""
+        exact = self.net.eigenvalues(self.x, self.y, n_threads=1)[-K:]
+
+        def ours():
+            return self.net.extreme_eigenvalues(self.x, self.y, K, tol=TOL, n_threads=1)
+
+        found = ours()
+        print(f"\n{found.n_steps} steps, residuals at most {found.residuals.max():.1e}")
+        ways = dict.fromkeys((EIGENTHINGS, CURVLINOPS))
+        if eigenthings := self.peer("hessian-eigenthings", peers.Eigenthings):
+            steps = eigenthings.steps_for(K, TOL)
+            print(f"hessian-eigenthings: {steps} steps, the fewest tens that reach the same")
+            ways[EIGENTHINGS] = lambda: eigenthings.largest(K, steps)[0]
+        if curvlinops := self.peer("curvlinops-for-pytorch", peers.Curvlinops):
+            ways[CURVLINOPS] = lambda: curvlinops.largest(K, TOL)
+
+        def agreement(answer, peer, label):
+            errors = {"meanfree": answer.values, label: peer}
+            return {
+                f"error of {name} over the largest": (
+                    float(np.abs(values - exact).max() / exact[-1]),
+                    TOL,
+                )
+                for name, values in errors.items()
+            }
+
+        run.compare(
+            f"{K} largest eigenvalues to {TOL:g}, {self.title}",
+            ours,
+            ways,
+            agreement,
+            goals={EIGENTHINGS: 1.0, CURVLINOPS: 1.0},
+        )
+
+    def density(self, run):
+        """Compare quadratures: the largest node, and the trace in units of its known deviation."""
+        hessian = self.net.hessian(self.x, self.y, n_threads=1)
+        top = self.net.eigenvalues(self.x, self.y, n_threads=1)[-1]
+        n = self.v.size
+        deviation = np.sqrt(2.0 * (hessian**2).sum() / N_PROBES)
+        steps = min(N_STEPS, n)
+
+        def ours():
+            found = self.net.spectral_density(
+                self.x, self.y, n_probes=N_PROBES, n_steps=steps, n_threads=1
+            )
+            return found.nodes, found.weights
+
+        ways = {}
+        for label, package, kind in (
+            ("hessian-eigenthings", "hessian-eigenthings", peers.Eigenthings),
+            ("curvlinops, not re-orthogonalised", "curvlinops-for-pytorch", peers.Curvlinops),
+        ):
+            peer = self.peer(package, kind)
+            ways[label] = peer and (lambda peer=peer: peer.density(N_PROBES, steps))
+
+        def agreement(answer, peer, label):
+            errors = {}
+            for name, (nodes, weights) in {"meanfree": answer, label: peer}.items():
+                trace = n * (nodes * weights).sum() / N_PROBES
+                off = abs(trace - np.trace(hessian)) / deviation
+                errors[f"trace of {name}, deviations"] = (float(off), 5.0)
+                error = np.abs(nodes.max(axis=1) - top).max() / top
+                errors[f"largest node of {name}, error"] = (float(error), 1e-8)
+            return errors
+
+        run.compare(
+            f"spectral density, {N_PROBES} probes of {steps} steps, {self.title}",
+            ours,
+            ways,
+            agreement,
+            goals=dict.fromkeys(ways, 1.0),
+        )
 
 
 def main():
-    """Compare matrices, products and eigenvalues."""
-    run = _compare.start("numpy", "scipy", "torch", "threadpoolctl", repeats=3)
-    for number, (sizes, goals) in enumerate(JOBS):
-        case = Case(tuple(min(size, 5) for size in sizes) if run.tiny else sizes)
+    """Compare matrices, products, eigenvalues and spectral densities."""
+    run = _compare.start(
+        *("numpy", "scipy", "torch", "jax", "hessian-eigenthings", "curvlinops-for-pytorch"),
+        repeats=3,
+        whole_process=True,
+    )
+    for number, (sizes, objective, goals) in enumerate(JOBS):
+        case = Case(tuple(min(size, 5) for size in sizes) if run.tiny else sizes, objective)
         case.hessian(run, goals)
         if number == 0:
             case.product(run)
             case.eigenvalues(run)
+            case.largest(run)
+            case.density(run)
     return run.finish()
 
 
