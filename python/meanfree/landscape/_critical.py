@@ -60,7 +60,8 @@ class CriticalPoints:
     n_zero : (m,) array of int
         Number of zero modes: eigenvalues no larger than 1e-7 of the largest. Where ``|g| <= tol``
         also those within 4 times the change of the Hessian over the next Newton step p, whose sign
-        is not settled at this distance from the critical point.
+        is not settled at this distance from the critical point. Where eigenvalues span more than
+        1e7, as at very unequal weights, small ones count as 0: the index is a lower bound then.
     accepted : (m,) array of bool
         Whether this is a critical point.
     reason : (m,) array of str
