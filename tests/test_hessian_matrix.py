@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hessian_nets import network, relative, samples
 
-from meanfree.hessian import MLP
+from meanfree.hessian import MLP, _problem
 from meanfree.landscape import linear_saddle
 
 
@@ -127,3 +127,24 @@ def test_a_problem_is_the_loss_as_a_function_of_the_parameters():
     gradient = problem.gradient(problem.start)
     gradient[:] = 0.0  # is the caller's
     np.testing.assert_array_equal(problem.gradient(problem.start), net.gradient(x, y))
+
+
+def test_a_problem_computes_points_that_are_asked_for_together_once(monkeypatch):
+    net = network((3, 4, 2))
+    problem = net.problem(*samples(net, 12))
+    made, make = [], problem._make
+    monkeypatch.setattr(problem, "_make", lambda w: made.append(w) or make(w))
+    w = np.random.default_rng(0).standard_normal((5, problem.dimension))
+    products = [problem.hvp(w, g) for g in (problem.gradient(w), w, w)]
+    assert len(made) == 5
+    problem.gradient(problem.start)
+    assert len(problem._kept) == 5  # the newest
+    # of too many the first ones stay
+    small = net.problem(*samples(net, 12))
+    monkeypatch.setattr(_problem, "_KEPT", 2 * make(w[0]).n_bytes)
+    made, make = [], small._make
+    monkeypatch.setattr(small, "_make", lambda w: made.append(w) or make(w))
+    for expected, v in zip(products, (small.gradient(w), w, w), strict=True):
+        np.testing.assert_array_equal(small.hvp(w, v), expected)
+    assert len(small._kept) == 2
+    assert len(made) == 5 + 3 * 3

@@ -7,7 +7,8 @@ import pytest
 from landscapes import Field, LinearNet, Smooth, polynomial, quadratic, separate, wave
 from matplotlib.figure import Figure
 
-from meanfree.landscape import Problem, critical_points, linear_saddle
+from meanfree._krylov import Lanczos
+from meanfree.landscape import Problem, _finders, critical_points, linear_saddle
 
 METHODS = ["newton", "gradient_norm", "newton_mr"]
 
@@ -291,3 +292,21 @@ class Broken:
 def test_bad_input_is_named(problem, starts, options, error, message):
     with pytest.raises(error, match="^" + message):
         critical_points(problem, starts, **{"method": "newton", **options})
+
+
+def test_residuals_of_krylov_steps_follow_from_polynomials_at_0():
+    random = np.random.default_rng(0)
+    matrix = random.standard_normal((3, 30, 30))
+    matrix[2, 4:] = 0.0  # a Krylov space that ends
+    matrix += matrix.swapaxes(1, 2)
+    space = Lanczos(lambda v: np.matmul(matrix, v[..., None])[..., 0], np.ones((3, 30)))
+    solved = _finders._Solved(3)
+    for _ in range(6):
+        space.step()
+        assert not solved(space)
+        expected = _finders._residual(space.matrix)[1]
+        np.testing.assert_allclose(solved._sum**-0.5, expected, rtol=1e-12)
+    for _ in range(24):
+        assert not solved(space)
+        space.step()
+    assert solved(space)

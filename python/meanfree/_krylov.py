@@ -103,7 +103,7 @@ def lanczos(
     product: Product,
     start: Array,
     steps: int,
-    enough: Callable[[Array], bool] | None = None,
+    enough: Callable[[Lanczos], bool] | None = None,
 ) -> tuple[Array, Array]:
     """Return orthonormal rows V (m, k, n), from each start (m, n), and T (m, k + 1, k).
 
@@ -116,7 +116,7 @@ def lanczos(
         space.step()
         if not np.any(space.remainder > 0.0):
             break
-        if enough and done % _LOOK == 0 and enough(space.matrix):
+        if enough and done % _LOOK == 0 and enough(space):
             break
     return space.basis, space.matrix
 

@@ -48,6 +48,11 @@ class Point:
         return value
 
     @property
+    def n_bytes(self) -> int:
+        """How much memory the derivatives have in common, and the gradient."""
+        return self._passes[1].nbytes + self._passes[2].nbytes
+
+    @property
     def gradient(self) -> Array:
         """The gradient; a copy, since the caller may write on it."""
         return self._passes[1].copy()

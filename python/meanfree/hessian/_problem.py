@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_KEPT = 2**26  # bytes in what was computed at the last points
+
 
 class NetworkProblem:
     """The loss of a network on given samples as a function of w; made by `MLP.problem`.
 
     Parameters w have the shape (..., n), ordered as in `MLP`: W1 (row-major), b1, W2, ... What was
-    computed at a w is kept until another w is asked for, so that many products with the Hessian at
-    one point cost little. Where the loss overflows, or w is not finite, the value is inf or nan and
-    all derivatives are nan, as `landscape.Problem` wants it.
+    computed at the last w, one or as many as were asked for at once, is kept, in up to 64 MiB, so
+    that many products with the Hessian at the same points cost little. Where the loss overflows, or
+    w is not finite, the value is inf or nan and all derivatives are nan, as `landscape.Problem`
+    wants it.
 
     Attributes
     ----------
@@ -50,7 +53,8 @@ class NetworkProblem:
         self.start = start
         self.dimension = start.size
         self._make = point
-        self._last: Point | None = None
+        self._kept: dict[bytes, Point] = {}  # the newest last
+        self._room = 1
 
     def value(self, w: ArrayLike) -> Any:
         """Return the loss, shape (...)."""
@@ -61,7 +65,7 @@ class NetworkProblem:
     def gradient(self, w: ArrayLike) -> Array:
         """Return the gradient, (..., n)."""
         flat, shape = self._points(w)
-        rows = [self._gradient(self._at(row)) for row in flat]
+        rows = [self._gradient(self._at(row, k)) for k, row in enumerate(flat)]
         return np.array(rows).reshape(*shape, self.dimension)
 
     def hessian(self, w: ArrayLike) -> Array:
@@ -69,18 +73,19 @@ class NetworkProblem:
         flat, shape = self._points(w)
         n = self.dimension
         if not shape:
-            return self._hessian(self._at(flat[0]))
+            return self._hessian(self._at(flat[0], 0))
         require_memory(
             f"{len(flat)} Hessians of {n} parameters want", 8 * len(flat) * n * n, "use hvp"
         )
-        return np.array([self._hessian(self._at(row)) for row in flat]).reshape(*shape, n, n)
+        rows = [self._hessian(self._at(row, k)) for k, row in enumerate(flat)]
+        return np.array(rows).reshape(*shape, n, n)
 
     def hvp(self, w: ArrayLike, v: ArrayLike) -> Array:
         """Return the product of the Hessian at w with v; w and v broadcast to (..., n)."""
         flat, shape = self._points(w)
         vectors = parameter_vector("v", v, self.dimension)
         if not shape:
-            return self._product(self._at(flat[0]), vectors)
+            return self._product(self._at(flat[0], 0), vectors)
         try:
             full = np.broadcast_shapes((*shape, self.dimension), vectors.shape)
         except ValueError:
@@ -92,9 +97,8 @@ class NetworkProblem:
             np.broadcast_to(vectors, full).reshape(-1, self.dimension),
             strict=True,
         )
-        return np.array([self._product(self._at(row), vector) for row, vector in pairs]).reshape(
-            full
-        )
+        rows = [self._product(self._at(w, k), vector) for k, (w, vector) in enumerate(pairs)]
+        return np.array(rows).reshape(full)
 
     @staticmethod
     def _gradient(point: Point) -> Array:
@@ -113,8 +117,14 @@ class NetworkProblem:
         array = any_vector("w", w, self.dimension)
         return array.reshape(-1, self.dimension), array.shape[:-1]
 
-    def _at(self, w: Array) -> Point:
-        last = self._last
-        if last is None or not np.array_equal(last.parameters, w):
-            self._last = last = self._make(w.copy())
-        return last
+    def _at(self, w: Array, place: int) -> Point:
+        """Return the point w, the one at this place among those that are asked for at once."""
+        key = w.tobytes()
+        point = self._kept.pop(key, None) or self._make(w.copy())
+        most = max(1, _KEPT // point.n_bytes)
+        self._room = min(max(self._room, place + 1), most)
+        if place < most:  # of too many the first ones stay
+            self._kept[key] = point
+            while len(self._kept) > self._room:
+                del self._kept[next(iter(self._kept))]
+        return point

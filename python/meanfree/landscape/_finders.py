@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfree._krylov import lanczos
+from meanfree._krylov import Lanczos, lanczos
 from meanfree._problem import cut_off, inverse
 
 if TYPE_CHECKING:
@@ -112,17 +112,40 @@ def _newton(problem: Checked, state: State, rows: Rows) -> Trial:
 
 def _newton_mr(problem: Checked, state: State, rows: Rows) -> Trial:
     w, g, norm = state.w[rows], state.g[rows], state.norm[rows]
-
-    def enough(matrix: Array) -> bool:
-        return bool(np.all(_residual(matrix)[1] <= _SOLVED))
-
-    basis, matrix = lanczos(lambda v: problem.hvp(w, v), g, min(w.shape[1], _KRYLOV), enough)
+    basis, matrix = lanczos(
+        lambda v: problem.hvp(w, v), g, min(w.shape[1], _KRYLOV), _Solved(rows.size)
+    )
     bad = ~np.isfinite(matrix).all(axis=(1, 2))
     matrix[bad] = 0.0
     inside, rest = _residual(matrix)
     step = norm[:, None] * np.matmul(inside[:, None], basis)[:, 0]
     step[bad] = 0.0
     return _halving(step, norm**2 * np.maximum(1.0 - rest**2, 0.0))
+
+
+class _Solved:
+    """Whether every Krylov space, as it grows, holds a step whose residual is small.
+
+    With orthonormal polynomials p_j of the Lanczos measure the smallest ``|H p + g| / |g|`` after
+    k steps is ``(p_0(0)^2 + ... + p_k(0)^2)^(-1/2)``.
+    """
+
+    def __init__(self, m: int) -> None:
+        self._last, self._before = np.ones(m), np.zeros(m)
+        self._sum = np.ones(m)
+        self._ended = np.zeros(m, dtype=bool)
+        self._seen = 0
+
+    def __call__(self, space: Lanczos) -> bool:
+        alpha, beta = space.diagonal, space.beside
+        for j in range(self._seen, space.n_steps):
+            above = beta[:, j - 1] * self._before if j else 0.0
+            self._ended |= ~(beta[:, j] > 0.0)  # also where products are not finite
+            below = np.where(self._ended, 1.0, beta[:, j])
+            self._before, self._last = self._last, -(alpha[:, j] * self._last + above) / below
+            self._sum += self._last**2
+        self._seen = space.n_steps
+        return bool(np.all(self._ended | ~(self._sum < _SOLVED**-2)))
 
 
 def _residual(matrix: Array) -> tuple[Array, Array]:
