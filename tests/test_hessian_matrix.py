@@ -124,6 +124,19 @@ def test_a_problem_is_the_loss_as_a_function_of_the_parameters():
     np.testing.assert_array_equal(problem.hessian(w)[1, 2], moved.hessian(x, y))
     np.testing.assert_array_equal(problem.hvp(w, v)[1, 2], moved.hvp(x, y, v[2]))
     assert problem.hvp(w[0, 0], v).shape == (3, n)
+
+
+def test_a_problem_may_have_the_gauss_newton_matrix_for_its_hessian():
+    net = network((3, 4, 2))
+    x, y = samples(net, 12)
+    problem = net.problem(x, y, kind="gauss_newton")
+    w, v = problem.start, np.random.default_rng(3).standard_normal(problem.dimension)
+    np.testing.assert_array_equal(problem.hessian(w), net.hessian(x, y, kind="gauss_newton"))
+    np.testing.assert_array_equal(problem.hvp(w, v), net.hvp(x, y, v, kind="gauss_newton"))
+    np.testing.assert_array_equal(problem.gradient(w), net.gradient(x, y))
+    assert not np.allclose(problem.hessian(w), net.hessian(x, y))
+    with pytest.raises(ValueError, match="kind must be"):
+        net.problem(x, y, kind="fisher")
     gradient = problem.gradient(problem.start)
     gradient[:] = 0.0  # is the caller's
     np.testing.assert_array_equal(problem.gradient(problem.start), net.gradient(x, y))

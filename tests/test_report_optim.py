@@ -1,11 +1,21 @@
-"""The chapters on saddles and optimisers, and the closed forms that they compare with."""
+"""The chapters on optimisers near saddles, and the closed forms that they compare with."""
 
 import numpy as np
 import pytest
 from landscapes import quadratic
 
+from meanfree.hessian import MLP
+from meanfree.optim import Cost, newton, saddle_free_newton
+from meanfree.report import (
+    autoencoder,
+    engine,
+    plateau_chains,
+    saddle_approach,
+    saddle_learners,
+    terminal,
+)
 from meanfree.report import chapter_20_newton_near_a_saddle as chapter_20
-from meanfree.report import engine, saddle_approach, saddle_learners, terminal
+from meanfree.report import chapter_21_plateau_escape as chapter_21
 from meanfree.report.saddle_learners import (
     OneComponent,
     crossing,
@@ -108,3 +118,70 @@ def test_the_chapter_next_to_a_saddle_disagrees_with_other_terms_of_the_series(m
     monkeypatch.setattr(OneComponent, "second_order", wrong)
     figure = saddle_approach.draw_approach(engine.Settings(small=True), "d")
     assert [item.agrees for item in figure.comparisons] == [False, True, True, True, True]
+
+
+# --- chapter 21 -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [2, 3, 6])
+def test_small_weights_grow_and_shrink_by_the_order_of_their_saddle(depth):
+    for free in (True, False):
+        ratio = plateau_chains.newton_map(np.array(1e-3), depth, free=free) / 1e-3
+        assert ratio == pytest.approx(plateau_chains.growth(depth, free=free), abs=1e-5)
+    # the slope and the curvature on the diagonal, by differences
+    w, h = 0.37, 1e-4
+    f = 0.5 * (1.0 - (w + h * np.array([-1.0, 0.0, 1.0])) ** depth) ** 2
+    slope, bend = (f[2] - f[0]) / (2 * h), (f[2] - 2 * f[1] + f[0]) / h**2
+    found = plateau_chains.newton_map(np.array(w), depth, free=False)
+    assert found == pytest.approx(w - slope / bend, rel=1e-5)
+
+
+def test_a_counted_problem_is_what_the_clock_says():
+    net = MLP([[[0.5]], [[0.5]]], None, "tanh")
+    x = np.linspace(-1.0, 1.0, 5)[:, None]
+    cost = Cost(value=0.25, hvp=3.0)
+    problem = autoencoder.Counted(net.problem(x, x))
+    path = newton(problem, net.parameters, steps=3, cost=cost)
+    assert problem.counts == {"value": 4, "gradient": 4, "hessian": 3, "hvp": 0}
+    price = problem.price(records=4, checks=1, cost=cost)
+    assert price == path.gradient_equivalents[-1] == 3 + 3 * 4 * 3.0
+    other = autoencoder.Counted(net.problem(x, x))
+    path = saddle_free_newton(other, net.parameters, steps=2, dimension=2, cost=cost)
+    price = other.price(records=0, checks=1, cost=cost)
+    assert price == pytest.approx(path.gradient_equivalents[-1], rel=1e-14)
+
+
+def test_losses_are_read_at_a_time_and_below_a_level():
+    # values 2 and 0, at 0 and 5 gradients
+    path = newton(quadratic(np.eye(1), np.zeros(1)), [2.0], steps=1, cost=Cost(hessian=4.0))
+    found = autoencoder.held(path, path.gradient_equivalents, np.array([0.0, 4.9, 5.0, 5.1]))
+    np.testing.assert_array_equal(found, [2.0, 2.0, 0.0, np.nan])
+    assert autoencoder.first_below(path, 1.0) == (1.0, 5.0)
+    assert np.isnan(autoencoder.first_below(path, 0.0)).all()
+
+
+@pytest.mark.slow
+def test_the_chapter_on_plateaus_agrees():
+    report = run_small("21")
+    assert len(report.figures) == 3
+    assert report.tally.n_comparisons == 27
+    assert report.tally.n_disagreeing == 0
+    assert autoencoder.linear_losses()[0] == pytest.approx(4.0, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_the_chapter_on_plateaus_disagrees_with_another_order_and_another_price(monkeypatch):
+    right = plateau_chains.newton_map
+    monkeypatch.setattr(
+        plateau_chains, "growth", lambda depth, *, free: 1.0 + (1.0 if free else -1.0) / depth
+    )
+    monkeypatch.setattr(
+        plateau_chains, "newton_map", lambda w, depth, *, free: 1.001 * right(w, depth, free=free)
+    )
+    settings = engine.Settings(small=True, n_threads=1)
+    figure = plateau_chains.draw_chains(settings, "a")
+    assert sum(not item.agrees for item in figure.comparisons) == 12
+    monkeypatch.setattr(chapter_21, "Cost", lambda: Cost(hvp=1.0))
+    methods = autoencoder.rivals(0.1, 0.1, 0.9, budget=100)
+    rows = chapter_21._counted(settings, methods, autoencoder.start(0, 0.3))
+    assert [item.agrees for item in rows] == [True, True] + [False] * 6

@@ -176,14 +176,18 @@ class MLP:
         vectors = parameter_vector("v", v, self.n_parameters)
         return self._point(x, y).hvp(vectors, full=full, n_threads=n_threads, progress=progress)
 
-    def problem(self, x: ArrayLike, y: ArrayLike) -> NetworkProblem:
-        """Return the loss on these samples as a function of all parameters."""
+    def problem(self, x: ArrayLike, y: ArrayLike, *, kind: Kind = "full") -> NetworkProblem:
+        """Return the loss on these samples as a function of all parameters.
+
+        With `kind` "gauss_newton" its `hessian` and `hvp` are those of the Gauss-Newton matrix, so
+        that `optim.damped_newton` becomes the method of Levenberg (1944) and Marquardt (1963).
+        """
         samples, wanted = self._samples(x, y)
 
         def point(w: Array) -> Point:
             return Point(self, w, samples, wanted, strict=False)
 
-        return NetworkProblem(self.parameters, point)
+        return NetworkProblem(self.parameters, point, full=_is_full(kind))
 
     def eigenvalues(
         self,

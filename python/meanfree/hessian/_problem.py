@@ -49,8 +49,9 @@ class NetworkProblem:
     [9.0, 3.0]
     """
 
-    def __init__(self, start: Array, point: Callable[[Array], Point]) -> None:
+    def __init__(self, start: Array, point: Callable[[Array], Point], *, full: bool) -> None:
         self.start = start
+        self._full = full
         self.dimension = start.size
         self._make = point
         self._kept: dict[bytes, Point] = {}  # the newest last
@@ -104,14 +105,12 @@ class NetworkProblem:
     def _gradient(point: Point) -> Array:
         return point.gradient if point.is_finite else np.full_like(point.parameters, np.nan)
 
-    @staticmethod
-    def _hessian(point: Point) -> Array:
+    def _hessian(self, point: Point) -> Array:
         n = point.parameters.size
-        return point.hessian() if point.is_finite else np.full((n, n), np.nan)
+        return point.hessian(full=self._full) if point.is_finite else np.full((n, n), np.nan)
 
-    @staticmethod
-    def _product(point: Point, v: Array) -> Array:
-        return point.hvp(v) if point.is_finite else np.full_like(v, np.nan)
+    def _product(self, point: Point, v: Array) -> Array:
+        return point.hvp(v, full=self._full) if point.is_finite else np.full_like(v, np.nan)
 
     def _points(self, w: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         array = any_vector("w", w, self.dimension)
