@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from landscapes import LinearNet, Smooth, polynomial, quadratic, separate, wave
 
+from meanfree.hessian import MLP
 from meanfree.landscape import linear_saddle
 from meanfree.optim import (
     Cost,
@@ -151,7 +152,7 @@ def test_a_step_that_raises_the_function_is_rejected(method):
     path = method(cliff, start, steps=30)
     assert np.all(np.diff(path.values) < 0)
     assert path.values[-1] == pytest.approx(2.0, abs=1e-15)
-    assert path.status == "stationary"
+    assert path.status == "stalled"
     first = newton(cliff, start, steps=1)
     np.testing.assert_allclose(first.points[1], [-8.0, 27.0], rtol=1e-12)
 
@@ -161,6 +162,15 @@ def test_at_a_critical_point_nothing_moves(method):
     for problem in (SADDLE, quadratic(np.eye(2), np.zeros(2)), quadratic(np.zeros((2, 2)), [0, 0])):
         path = method(problem, np.zeros(2), steps=5)
         assert (path.status, path.steps.tolist()) == ("stationary", [0])
+
+
+@pytest.mark.parametrize("method", [damped_newton, saddle_free_newton])
+def test_nearer_to_a_saddle_than_values_can_tell_a_path_stalls(method):
+    offset = Smooth(lambda w: 1.0 + SADDLE.value(w), SADDLE.gradient, SADDLE.hessian)
+    near = method(offset, [0.0, 1e-9], steps=5)
+    assert (near.status, near.steps.tolist()) == ("stalled", [0])
+    assert method(offset, [0.0, 1e-6], steps=5).status == "finished"
+    assert gradient_descent(offset, [0.0, 1e-9], steps=200, rate=0.1).values[-1] < 0.1
 
 
 def test_a_slope_without_curvature_is_descended():
@@ -255,6 +265,11 @@ def descend(problem=SADDLE, start=(1.0, 1.0), **options):
             lambda: descend(object()),
             TypeError,
             "problem must have the methods value, gradient, got",
+        ),
+        (
+            lambda: descend(MLP([[[1.0]]])),
+            TypeError,
+            r"problem\.value must be a function of w, got value\(x.* of type MLP: .* `MLP.problem`",
         ),
         (
             lambda: saddle_free_newton(SADDLE, [1.0, 1.0], steps=1, dampings=[]),

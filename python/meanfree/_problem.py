@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -62,6 +63,8 @@ class Checked:
                 f"{type(problem).__name__} without {', '.join(missing)}"
             )
             raise TypeError(msg)
+        for name in needed:
+            _check_arguments(problem, name)
         self._problem = problem
 
     def value(self, w: Array) -> Array:
@@ -93,6 +96,24 @@ class Checked:
             msg = f"problem.{name} must return shape {shape} for {at}, got shape {result.shape}"
             raise ValueError(msg)
         return result.astype(np.float64, copy=False)
+
+
+def _check_arguments(problem: Any, name: str) -> None:
+    """Refuse a method that cannot be called with w alone, as those of a network cannot."""
+    wanted = ("w", "v") if name == "hvp" else ("w",)
+    try:
+        signature = inspect.signature(getattr(problem, name))
+    except (TypeError, ValueError):  # not all built-in functions have one
+        return
+    try:
+        signature.bind(*wanted)
+    except TypeError:
+        msg = (
+            f"problem.{name} must be a function of {' and '.join(wanted)}, got "
+            f"{name}{signature} of type {type(problem).__name__}: a network and its samples make a "
+            "problem by `MLP.problem`"
+        )
+        raise TypeError(msg) from None
 
 
 def check_symmetric(name: str, matrix: Array) -> None:

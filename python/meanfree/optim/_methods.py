@@ -305,6 +305,12 @@ def saddle_free_newton(
     ValueError, TypeError
         As `gradient_descent`; and if a Hessian is not symmetric.
 
+    Notes
+    -----
+    At a distance d from a saddle a step changes the function by the order of d**2; where that is
+    less than rounding the path stalls. Next to a saddle with directions of no curvature, leave 0
+    out of the dampings: what is small there by chance makes steps that are long by chance.
+
     References
     ----------
     As `saddle_free_step`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -186,9 +187,37 @@ def _clocks(
             f"then {order[1]} ({ends[order[1]]:.2f}).",
             f"Within {budget} gradients it is that of {gradients[0]} ({cheap[gradients[0]]:.2f}), "
             f"then {gradients[1]} ({cheap[gradients[1]]:.2f}).",
+            _measured_prices(nets[0]),
         ],
         wide=True,
     )  # fmt: skip
+
+
+def _measured_prices(net: MLP) -> str:
+    """Say what things cost in time, here and now."""
+    x = digits()
+    problem = net.problem(x, x)
+    matrix = problem.hessian(net.parameters)
+    shift = iter(1e-9 * np.arange(100))  # the problem keeps what it has computed
+    gradient = _best(lambda: problem.gradient(net.parameters + next(shift)))
+    product = _best(lambda: problem.hvp(net.parameters, net.parameters))
+    hessian = _best(lambda: net.hessian(x, x, n_threads=1, progress=False))
+    roots = _best(lambda: np.linalg.eigh(matrix))
+    return (
+        f"In time, here: a product costs {product / gradient:.1f} gradients, a Hessian "
+        f"{hessian / gradient:.0f}, its eigenvectors {roots / gradient:.0f}. Where a whole Hessian "
+        "fits, the clock of gradients is hard on it."
+    )
+
+
+def _best(call: Callable[[], object]) -> float:
+    """Return the least of several times in seconds."""
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 def _loss(value: float) -> str:
