@@ -73,7 +73,7 @@ def test_every_point_of_a_wave_is_found():
 # --- the chapter of sampled fields ---------------------------------------------------------------
 
 
-def test_weighed_points_count_the_critical_ones():
+def test_weighted_points_count_the_critical_ones():
     # in one dimension, from the law of large numbers of Rice alone
     samples = RATIONAL.samples(SMALL, 1, 200, more=4)
     points = from_samples(RATIONAL.field, samples, 50, 0)

@@ -45,8 +45,9 @@ a critical point. They fill a semicircle of radius R = 4 √C″(0) about -u R, 
 
 is negative. With ρ = C′(0)²/(C(0) C″(0)) there are two curves, equal only at ρ = 1:
 
-    typical energy at an index    ε = 2 √(ρ C(0)) u   at α = α(u),
-    typical index at an energy    α = α(u)   with u = √ρ/(1 + ρ) ε/√C(0).
+    typical energy at an index:   ε = 2 √(ρ C(0)) u   at α = α(u)
+
+    typical index at an energy:   α = α(u)   with u = √ρ/(1 + ρ) · ε/√C(0)
 
 The field with C(s) = exp(-s/2) (RBF) has ρ = 1, the one with C(s) = 1/(1 + s/2) (rational
 quadratic) has ρ = 1/2. What is compared below are fields of few dimensions with the exact law at
@@ -89,7 +90,7 @@ def run(settings: Settings) -> Iterator[Figure]:
 
 
 def world(settings: Settings, kind: Kind) -> World:
-    """Sample fields, weigh points of them, and search some."""
+    """Sample fields, weight points of them, and search some."""
     samples = kind.samples(settings, _DIMENSION, settings.size(150, 80))
     n_searched = settings.size(12, 4)
     ends = search(samples[:n_searched], 16, settings.seed_for("17 starts"))
@@ -160,10 +161,10 @@ def _curves(worlds: list[World]) -> Figure:
         caption=(
             f"Critical points in N = {_DIMENSION} dimensions. Solid lines, large N; dashed, the "
             f"exact law at this N. Marks and numbers: {_N_POINTS} points anywhere in each of "
-            f"{len(worlds[0].sampled.index)} sampled fields, weighed by |det H| as Kac and Rice "
-            "ask, errors from field to field. Dots: ends of searches. These start in some basins "
-            "more often than in others and are no fair draw: in 400 fields of 20 dimensions "
-            "energy grew with the index by 2.2 ± 0.7 % (RBF) and 13 ± 2 % (rational quadratic) "
+            f"{len(worlds[0].sampled.index)} sampled fields, weighted by |det H| as Kac and Rice "
+            "ask, errors from field to field. Dots: ends of searches, which find points of large "
+            "basins more often and are no fair draw: in 400 fields of 20 dimensions their energy "
+            "grew with the index by 2.2 ± 0.7 % (RBF) and 13 ± 2 % (rational quadratic) "
             "more than by the law. The table has them for information, without a verdict."
         ),
         description="Critical points about two curves, which differ only in the right panel.",

@@ -1,7 +1,7 @@
 """Critical points of sampled Gaussian fields by energy and index, and their law at finite N.
 
 At one point the gradient is independent of the value and the Hessian. So the mean number of
-critical points per unit volume with given values and Hessians is that of all points, weighed by
+critical points per unit volume with given values and Hessians is that of all points, weighted by
 ``|det H| / (2 pi 2 |C'(0)|)**(N/2)`` (Kac and Rice): no search is needed, which would prefer some.
 
 The law: ``H = W + m I``, W of the Gaussian orthogonal ensemble, m normal. The density of the
@@ -71,7 +71,7 @@ class Points:
     weight: Array
 
     def mean(self, values: Array, where: NDArray[np.bool_] | bool = True) -> tuple[float, float]:
-        """Return the weighed mean over some of the points, and its standard error."""
+        """Return the weighted mean over some of the points, and its standard error."""
         weight = np.where(where, self.weight, 0.0)
         return ratio((weight * values).sum(axis=1), weight.sum(axis=1))
 
@@ -113,7 +113,7 @@ def from_law(field: GaussianField, dimension: int, n_draws: int, seed: int) -> P
 def from_samples(
     field: GaussianField, samples: Sequence[FieldSample], n_points: int, seed: int
 ) -> Points:
-    """Take points of sampled fields anywhere, weighed so that they stand for the critical ones.
+    """Take points of sampled fields anywhere, weighted so that they stand for the critical ones.
 
     The mean weight is the number of critical points per unit volume, but for a deviation of the
     order of one over the number of waves.

@@ -1,7 +1,7 @@
 """Every critical point of random fields in the plane, and their exact densities.
 
 Let a Hessian have the eigenvalues a + r and a - r, in units of ``sqrt(2 C''(0))``: a is normal of
-variance 2 and r has the density ``r exp(-r**2 / 2)``. Weighed by ``|a**2 - r**2|``, the density of
+variance 2 and r has the density ``r exp(-r**2 / 2)``. Weighted by ``|a**2 - r**2|``, the density of
 a is its normal one times ``2 exp(-a**2 / 2)`` at saddles and ``a**2 - 2 + 2 exp(-a**2 / 2)`` at
 minima (a > 0) and maxima (a < 0).
 """
