@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 from hessian_nets import network, relative, samples
 
+from meanfree import _core
 from meanfree.hessian import MLP, _problem
 from meanfree.landscape import linear_saddle
+
+
+def moved(array, offset):
+    """Return a copy that begins so many numbers after a border of 64 bytes."""
+    memory = np.empty(array.size + 16)
+    first = -(memory.ctypes.data // 8) % 8 + offset
+    copy = memory[first : first + array.size].reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 @pytest.mark.parametrize("modes", [(), (0,), (1,), (0, 2), (0, 1)])
@@ -31,6 +41,7 @@ def test_saddles_of_linear_networks_have_their_known_spectrum_and_index(modes):
     [
         ((50, 3, 46, 3), 7),  # pairs of inputs, and of units, in several tiles
         ((5, 30, 40, 2), 10),  # weights of a layer in several tiles
+        ((3, 40, 30), 10),  # also those of the last
         ((2, 16, 16, 1), 12000),  # more samples than the memory of one group
         ((1, 1, 1), 1),
         ((1, 1), 300),
@@ -96,6 +107,29 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     np.testing.assert_array_equal(one, three)
     one, three = (net.hvp(x, y, vectors, n_threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize("sizes", [(9, 5, 3), (3, 1, 1), (4, 7, 1, 2)])
+@pytest.mark.parametrize("cross_entropy", [False, True])
+def test_bits_do_not_depend_on_where_the_arrays_lie(sizes, cross_entropy):
+    net = network(sizes)
+    x, y = samples(net, 37)
+    if cross_entropy:
+        y = np.abs(y) / np.abs(y).sum(axis=1, keepdims=True)
+    v = np.random.default_rng(2).standard_normal((2, net.n_parameters))
+
+    def results(offset):
+        w, a, b, u = (moved(array, offset) for array in (net.parameters, x, y, v))
+        given = (list(sizes), w, cross_entropy)
+        value, gradient, tape = _core.mlp_tape(net.activation.core, *given, a, b)
+        rest = (len(x), moved(tape, offset), True)
+        products = _core.mlp_hvp(*given, *rest, u, 1, None)
+        return [[value], gradient, tape, products, _core.mlp_hessian(*given, *rest, 1, None)]
+
+    expected = results(0)
+    for offset in range(1, 8):
+        for found, wanted in zip(results(offset), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_cross_entropy_ignores_a_common_shift_of_the_outputs():

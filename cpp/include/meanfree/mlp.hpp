@@ -69,7 +69,7 @@ struct Mlp {
 /// the number of samples; softmax(z^L) if the loss wants it.
 class TapeLayout {
  public:
-  static constexpr Index chunk = 256;
+  static constexpr Index chunk = 512;
 
   TapeLayout(const Mlp& net, Index n_samples)
       : net_(net), n_samples_(n_samples), n_chunks_((n_samples + chunk - 1) / chunk) {

@@ -67,6 +67,24 @@ class WorkspaceOf {
 
 using Workspace = WorkspaceOf<double>;
 
+/// Memory in cache lines that only grows.
+template <class Scalar>
+class AlignedOf {
+ public:
+  Scalar* grow(Index n) {
+    const auto size = static_cast<std::size_t>(n / line + 1);
+    if (lines_.size() < size) lines_.resize(size);
+    return lines_.front().value;
+  }
+
+ private:
+  static constexpr Index line = 64 / sizeof(Scalar);
+  struct alignas(64) Line {
+    Scalar value[line];
+  };
+  std::vector<Line> lines_;
+};
+
 template <class Scalar>
 class ProductOf {
   using ConstView = ConstViewOf<Scalar>;
@@ -122,21 +140,12 @@ class ProductOf {
       this->m_kc = inner;
       Eigen::internal::computeProductBlockingSizes<Scalar, Scalar, 1>(this->m_kc, this->m_mc,
                                                                       this->m_nc, Index{1});
-      this->m_blockA = grow(a_, this->m_mc * this->m_kc);
-      this->m_blockB = grow(b_, this->m_kc * this->m_nc);
+      this->m_blockA = a_.grow(this->m_mc * this->m_kc);
+      this->m_blockB = b_.grow(this->m_kc * this->m_nc);
     }
 
    private:
-    static constexpr Index line = 64 / sizeof(Scalar);
-    struct alignas(64) Line {
-      Scalar value[line];
-    };
-    static Scalar* grow(std::vector<Line>& lines, Index n) {
-      const auto size = static_cast<std::size_t>(n / line + 1);
-      if (lines.size() < size) lines.resize(size);
-      return lines.front().value;
-    }
-    std::vector<Line> a_, b_;
+    AlignedOf<Scalar> a_, b_;
   };
 
   /// Of the factors as they are stored: RowMajor stands for the transpose.
