@@ -155,19 +155,23 @@ def is_tried(rate: float, momentum: float) -> bool:
 
 
 def tuned(nets: list[MLP], steps: int) -> Array:
-    """Return mean losses after so many steps for rates and momenta, (rates, momenta).
+    """Return mean losses in the last quarter of so many steps, (rates, momenta).
 
-    inf where a path diverges, nan where nothing was tried.
+    The mean over many steps, since where rates are large the last loss is chance. inf where a path
+    diverges, nan where nothing was tried.
     """
     found = np.full((len(RATES), len(MOMENTA)), np.nan)
     for i, rate in enumerate(RATES):
         for j, momentum in enumerate(MOMENTA):
             if not is_tried(rate, momentum):
                 continue
-            run = partial(gradient_descent, rate=rate, momentum=momentum, record_every=steps)
+            run = partial(gradient_descent, rate=rate, momentum=momentum, record_every=5)
             rival = Rival("", "", "", run, steps)
             paths = [rival.optimise(net) for net in nets]
-            ends = [p.values[-1] if p.status == "finished" else np.inf for p in paths]
+            ends = [
+                p.values[p.steps > 0.75 * steps].mean() if p.status == "finished" else np.inf
+                for p in paths
+            ]
             mean = float(np.mean(ends))
             found[i, j] = mean if mean < _FAR else np.inf
     return found

@@ -26,6 +26,7 @@ from meanfree.report.saddle_learners import (
     saddle_free,
     saddle_of,
     shifted_newton,
+    small_matrices,
     whole_newton,
 )
 from meanfree.report.style import BLACK, VERMILLION
@@ -50,13 +51,15 @@ of an eigenvector with the eigenvalue λ by a factor of its own in every step:
 
 Newton's method lands on the saddle. Saddle-free Newton, which divides by |λ| where Newton divides
 by λ, removes what is attracted and, without damping, doubles all that escapes, however flat the
-saddle is that way; the steps that it takes to leave, log_2 of one over the distance, depend on no
-eigenvalue. Gradient descent must keep η below 2 over the largest eigenvalue and leaves a flat
-saddle slowly. Damped Newton leaves too where δ is larger than every -λ, and fast where it is only
-little larger; where it is smaller, the saddle attracts.
+saddle is that way: the number of steps that it takes to leave is the logarithm to base 2 of one
+over the distance and depends on no eigenvalue. Gradient descent must keep η below 2 over the
+largest eigenvalue and leaves a flat saddle slowly. Damped Newton leaves too where δ is larger than
+every -λ, and fastest of all where it is only little larger; where it is smaller, the saddle
+attracts.
 
-This is a count of steps. A step of gradient descent costs one gradient, one of Newton's a Hessian:
-the tables give both clocks. In a space as small as these there is no doubt who is cheaper.
+All that is a count of steps. A step of gradient descent costs one gradient; one of Newton's a
+Hessian, priced here at 2 gradients for each weight, which is what it takes to make one of products.
+The tables give both clocks.
 
 Source: Dauphin, Pascanu, Gulcehre, Cho, Ganguli and Bengio (2014); the saddles of linear networks,
 Baldi and Hornik (1989).
@@ -73,10 +76,11 @@ _NETWORK = (
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield paths in a plane, components next to a saddle, times of escape, rates of approach."""
-    yield _plane(settings)
-    yield _components(settings)
-    yield _escape(settings)
-    yield draw_approach(settings, "d")
+    with small_matrices():
+        yield _plane(settings)
+        yield _components(settings)
+        yield _escape(settings)
+        yield draw_approach(settings, "d")
 
 
 # --- paths in a plane -----------------------------------------------------------------------------
@@ -366,8 +370,8 @@ def _escape(settings: Settings) -> Figure:
             )
         ],
         notes=[
-            "Gradients of the steps of Newton's kind are those of a whole Hessian, 2 for each "
-            "of 72 weights: at this size gradient descent with momentum leaves at the least cost."
+            "A whole Hessian costs 2 gradients for each of 72 weights: at that price gradient "
+            "descent with momentum leaves at the least cost, in many small steps."
         ],
         wide=True,
     )

@@ -30,6 +30,7 @@ from meanfree.report.comparison import Comparison, with_error
 from meanfree.report.engine import Figure, Settings, Table
 from meanfree.report.plateau_chains import draw_chains
 from meanfree.report.region_figures import canvases
+from meanfree.report.saddle_learners import small_matrices
 from meanfree.report.style import GREY
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ _NETWORK = f"Autoencoder {'-'.join(map(str, SIZES))} of tanh units, linear outpu
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield chains of single units, the loss on two clocks, and times of escape."""
+    with small_matrices():
+        yield from _figures(settings)
+
+
+def _figures(settings: Settings) -> Iterator[Figure]:
     yield draw_chains(settings, "a")
     nets = [start(settings.seed_for(f"21 start {i}"), _SCALE) for i in range(settings.size(4, 2))]
     losses = tuned(nets, _tuning(settings))
@@ -174,7 +180,7 @@ def _clocks(
                 rows,
             ),
             Table(
-                f"Gradient descent: mean loss after {_tuning(settings)} steps, same starts",
+                f"Gradient descent: mean loss in steps {3 * _tuning(settings) // 4} to {_tuning(settings)}",
                 ("rate", *(f"momentum {m:g}" for m in MOMENTA)),
                 [
                     (f"{rate:g}", *map(_loss, line))
