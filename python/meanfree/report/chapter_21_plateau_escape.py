@@ -180,7 +180,7 @@ def _clocks(
                 rows,
             ),
             Table(
-                f"Gradient descent: mean loss in steps {3 * _tuning(settings) // 4} to {_tuning(settings)}",
+                f"Gradient descent: mean loss, last quarter of {_tuning(settings)} steps",
                 ("rate", *(f"momentum {m:g}" for m in MOMENTA)),
                 [
                     (f"{rate:g}", *map(_loss, line))
