@@ -42,6 +42,8 @@ def test_saddles_of_linear_networks_have_their_known_spectrum_and_index(modes):
         ((50, 3, 46, 3), 7),  # pairs of inputs, and of units, in several tiles
         ((5, 30, 40, 2), 10),  # weights of a layer in several tiles
         ((3, 40, 30), 10),  # also those of the last
+        # too large to be multiplied without packing
+        pytest.param((52, 40, 1), 9, marks=pytest.mark.slow),
         ((2, 16, 16, 1), 12000),  # more samples than the memory of one group
         ((1, 1, 1), 1),
         ((1, 1), 300),

@@ -15,11 +15,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "meanfree/activation.hpp"
 #include "meanfree/parallel.hpp"
 #include "meanfree/product.hpp"
+#include "meanfree/sample_product.hpp"
 
 namespace meanfree {
 
@@ -94,7 +96,9 @@ class TapeLayout {
   Index n_samples() const { return n_samples_; }
   Index n_chunks() const { return n_chunks_; }
   Index size() const { return n_samples_ * columns_; }
-  Index first(Index c) const { return n_samples_ * c / n_chunks_; }
+  Index first(Index c) const {
+    return c == n_chunks_ ? n_samples_ : n_samples_ * c / n_chunks_ / 8 * 8;
+  }
   Index rows(Index c) const { return first(c + 1) - first(c); }
 
   /// h^{l-1} and, in the last column, 1.
@@ -138,8 +142,9 @@ class TapeLayout {
 /// to += the sums of the columns of a, by a product with the constant 1 beside the inputs: what
 /// Eigen's own sums round to depends on where the matrix lies in memory.
 template <class Input, class Columns>
-void add_sums(Product& product, const Input& input, const Columns& a, double* to, Pause& pause) {
-  product.add_transposed(input.rightCols(1), a, 1.0, Eigen::Map<Matrix>(to, 1, a.cols()), pause);
+void add_sums(SampleProduct& product, const Input& input, const Columns& a, double* to,
+              Pause& pause) {
+  product.add_transposed(input.rightCols(1), a, Eigen::Map<Matrix>(to, 1, a.cols()), pause);
 }
 
 /// Value and gradient at a point, chunk by chunk.
@@ -212,8 +217,8 @@ class MlpPasses {
     for (Index l = depth; l >= 1; --l) {
       const auto delta = layout_.delta(tape, c, l);
       const auto input = layout_.input(tape, c, l);
-      product_.add_transposed(input.leftCols(net_.size(l - 1)), delta, 1.0,
-                              net_.weights(gradient, l), pause);
+      product_.add_transposed(input.leftCols(net_.size(l - 1)), delta, net_.weights(gradient, l),
+                              pause);
       add_sums(product_, input, delta, gradient + net_.bias_offset(l), pause);
       if (l == 1) break;
       auto below = layout_.delta(tape, c, l - 1);
@@ -266,7 +271,7 @@ class MlpPasses {
   Workspace state_;
   Matrix error_;
   Eigen::VectorXd top_, total_;
-  Product product_;
+  SampleProduct product_;
 };
 
 /// out = (second derivative of the loss with respect to z^L) r, over the number of samples.
@@ -287,53 +292,73 @@ class HessianProduct {
   HessianProduct(const Mlp& net, const TapeLayout& layout, const double* tape, bool full)
       : net_(net), layout_(layout), tape_(tape), full_(full) {}
 
-  /// For one thread: R z^l and R h^l.
+  /// For one thread: memory of R z^l, R h^l (l < L), R d^l and R d^{l-1}, in one piece.
   struct Scratch {
-    std::vector<Workspace> state, active;
-    Workspace delta, below;
-    Product product;
+    std::vector<double> memory;
+    std::vector<double*> state, active;
+    double *delta, *below;
+    SampleProduct product;
   };
 
   void multiply(const double* v, double* out, Scratch& scratch, Pause& pause) const {
-    scratch.state.resize(net_.sizes.size());
-    scratch.active.resize(net_.sizes.size());
+    reserve(scratch);
     std::fill_n(out, net_.n_parameters(), 0.0);
     for (Index c = 0; c < layout_.n_chunks(); ++c) add(c, v, out, scratch, pause);
   }
 
  private:
-  void add(Index c, const double* v, double* out, Scratch& s, Pause& pause) const {
-    const auto state = [&](Index l) -> Workspace& { return s.state[static_cast<std::size_t>(l)]; };
-    const auto active = [&](Index l) -> Workspace& {
-      return s.active[static_cast<std::size_t>(l)];
-    };
-    const Index depth = net_.depth(), rows = layout_.rows(c);
+  void reserve(Scratch& s) const {
+    const Index depth = net_.depth();
+    Index rows = 0, widest = 0, columns = 0;
+    for (Index c = 0; c < layout_.n_chunks(); ++c) rows = std::max(rows, layout_.rows(c));
     for (Index l = 1; l <= depth; ++l) {
-      Eigen::Map<Matrix> r = state(l).resize(rows, net_.size(l));
-      s.product.multiply(left(c, l), net_.weights(v, l), r, pause);
-      const auto bias = net_.bias(v, l);
-      for (Index j = 0; j < r.cols(); ++j) r.col(j).array() += bias[j];
-      if (l > 1) s.product.add(active(l - 1).map(), net_.weights(l), r, pause);
-      if (l < depth) {
-        active(l).resize(rows, net_.size(l)) = layout_.slope(tape_, c, l).cwiseProduct(r);
-      }
+      widest = std::max(widest, net_.size(l));
+      columns += net_.size(l) * (l < depth ? 2 : 1);
     }
-    curve_outputs(net_, layout_, tape_, c, state(depth).map(),
-                  s.delta.resize(rows, net_.size(depth)));
+    const auto size = static_cast<std::size_t>(rows * (columns + 2 * widest));
+    if (s.memory.size() < size) s.memory.resize(size);
+    double* next = s.memory.data();
+    const auto take = [&](Index n) { return std::exchange(next, next + rows * n); };
+    s.state.assign(static_cast<std::size_t>(depth) + 1, nullptr);
+    s.active = s.state;
+    for (std::size_t l = 1; l < s.state.size(); ++l) {
+      s.state[l] = take(net_.sizes[l]);
+      if (l + 1 < s.state.size()) s.active[l] = take(net_.sizes[l]);
+    }
+    s.delta = take(widest);
+    s.below = take(widest);
+  }
+
+  void add(Index c, const double* v, double* out, Scratch& s, Pause& pause) const {
+    const Index depth = net_.depth(), rows = layout_.rows(c);
+    const auto map = [&](double* data, Index l) {
+      return Eigen::Map<Matrix>(data, rows, net_.size(l));
+    };
+    const auto state = [&](Index l) { return map(s.state[static_cast<std::size_t>(l)], l); };
+    const auto active = [&](Index l) { return map(s.active[static_cast<std::size_t>(l)], l); };
+    for (Index l = 1; l <= depth; ++l) {
+      Eigen::Map<Matrix> r = state(l);
+      const auto bias = net_.bias(v, l);
+      for (Index j = 0; j < r.cols(); ++j) r.col(j).setConstant(bias[j]);
+      s.product.add(left(c, l), net_.weights(v, l), r, pause);
+      if (l > 1) s.product.add(active(l - 1), net_.weights(l), r, pause);
+      if (l < depth) active(l) = layout_.slope(tape_, c, l).cwiseProduct(r);
+    }
+    curve_outputs(net_, layout_, tape_, c, state(depth), map(s.delta, depth));
     for (Index l = depth; l >= 1; --l) {
-      const Eigen::Map<Matrix> r = s.delta.map();
+      const Eigen::Map<Matrix> r = map(s.delta, l);
       const auto delta = layout_.delta(tape_, c, l);
       auto weights = net_.weights(out, l);
-      s.product.add_transposed(left(c, l), r, 1.0, weights, pause);
+      s.product.add_transposed(left(c, l), r, weights, pause);
       add_sums(s.product, layout_.input(tape_, c, l), r, out + net_.bias_offset(l), pause);
       if (l == 1) break;
-      if (full_) s.product.add_transposed(active(l - 1).map(), delta, 1.0, weights, pause);
-      Eigen::Map<Matrix> below = s.below.resize(rows, net_.size(l - 1));
+      if (full_) s.product.add_transposed(active(l - 1), delta, weights, pause);
+      Eigen::Map<Matrix> below = map(s.below, l - 1);
       s.product.multiply_by_transposed(r, net_.weights(l), below, pause);
-      if (full_) s.product.add_by_transposed(delta, net_.weights(v, l), 1.0, below, pause);
+      if (full_) s.product.add_by_transposed(delta, net_.weights(v, l), below, pause);
       below.array() *= layout_.slope(tape_, c, l - 1).array();
-      if (full_) below += layout_.bend(tape_, c, l - 1).cwiseProduct(state(l - 1).map());
-      s.delta.swap(s.below);
+      if (full_) below += layout_.bend(tape_, c, l - 1).cwiseProduct(state(l - 1));
+      std::swap(s.delta, s.below);
     }
   }
 
