@@ -26,7 +26,6 @@ from meanfree.report.saddle_learners import (
     saddle_free,
     saddle_of,
     shifted_newton,
-    small_matrices,
     whole_newton,
 )
 from meanfree.report.style import BLACK, VERMILLION
@@ -76,11 +75,10 @@ _NETWORK = (
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield paths in a plane, components next to a saddle, times of escape, rates of approach."""
-    with small_matrices():
-        yield _plane(settings)
-        yield _components(settings)
-        yield _escape(settings)
-        yield draw_approach(settings, "d")
+    yield _plane(settings)
+    yield _components(settings)
+    yield _escape(settings)
+    yield draw_approach(settings, "d")
 
 
 # --- paths in a plane -----------------------------------------------------------------------------

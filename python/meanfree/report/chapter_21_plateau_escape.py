@@ -30,7 +30,6 @@ from meanfree.report.comparison import Comparison, with_error
 from meanfree.report.engine import Figure, Settings, Table
 from meanfree.report.plateau_chains import draw_chains
 from meanfree.report.region_figures import canvases
-from meanfree.report.saddle_learners import small_matrices
 from meanfree.report.style import GREY
 
 if TYPE_CHECKING:
@@ -70,11 +69,6 @@ _NETWORK = f"Autoencoder {'-'.join(map(str, SIZES))} of tanh units, linear outpu
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield chains of single units, the loss on two clocks, and times of escape."""
-    with small_matrices():
-        yield from _figures(settings)
-
-
-def _figures(settings: Settings) -> Iterator[Figure]:
     yield draw_chains(settings, "a")
     nets = [start(settings.seed_for(f"21 start {i}"), _SCALE) for i in range(settings.size(4, 2))]
     losses = tuned(nets, _tuning(settings))

@@ -20,6 +20,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -275,6 +276,19 @@ class Listener(Protocol):
         """Show the end of a chapter."""
 
 
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Keep numpy's matrix products to one thread: those of the chapters are small.
+
+    On a busy machine more threads take many times as long. What limits them comes with
+    scikit-learn, without which few chapters run.
+    """
+    if importlib.util.find_spec("threadpoolctl") is None:
+        return nullcontext()
+    limits: Callable[[int], AbstractContextManager[object]]
+    limits = importlib.import_module("threadpoolctl").threadpool_limits
+    return limits(1)
+
+
 def run_chapter(chapter: Chapter, settings: Settings, listener: Listener) -> ChapterResult:
     """Run one chapter; an exception ends the chapter, not the report."""
     import matplotlib as mpl
@@ -288,7 +302,7 @@ def run_chapter(chapter: Chapter, settings: Settings, listener: Listener) -> Cha
     try:
         figures = chapter.run(settings)
         while True:
-            with mpl.rc_context(STYLE):
+            with mpl.rc_context(STYLE), _one_blas_thread():
                 drawn = next(figures, None)
                 if drawn is None:
                     break

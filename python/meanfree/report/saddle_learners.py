@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from meanfree.optim import damped_newton, gradient_descent, newton, saddle_free_
 from meanfree.report.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILLION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -26,14 +24,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Steps = NDArray[np.integer[Any]]
-
-
-@contextmanager
-def small_matrices() -> Iterator[None]:
-    """Let LAPACK use one thread: more of them slow matrices of some hundred rows down."""
-    # what scikit-learn needs, which the chapters need
-    with importlib.import_module("threadpoolctl").threadpool_limits(1):
-        yield
 
 
 DATA = "the 1,797 digits of scikit-learn"
