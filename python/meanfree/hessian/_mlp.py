@@ -185,7 +185,7 @@ class MLP:
         samples, wanted = self._samples(x, y)
 
         def point(w: Array) -> Point:
-            return Point(self, w, samples, wanted, strict=False)
+            return Point(*self._architecture, w, samples, wanted, strict=False)
 
         return NetworkProblem(self.parameters, point, full=_is_full(kind))
 
@@ -298,12 +298,17 @@ class MLP:
         sizes = "-".join(str(size) for size in self.sizes)
         return f"<MLP {sizes}, {self.activation}, {self.objective}, {self.n_parameters} parameters>"
 
+    @property
+    def _architecture(self) -> tuple[tuple[int, ...], Activation, Objective]:
+        """All but the parameters."""
+        return self.sizes, self.activation, self.objective
+
     def _samples(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         samples = inputs(x, self.sizes[0])
         return samples, targets(y, samples.shape[0], self.sizes[-1], self.objective)
 
     def _point(self, x: ArrayLike, y: ArrayLike) -> Point:
-        return Point(self, self.parameters, *self._samples(x, y))
+        return Point(*self._architecture, self.parameters, *self._samples(x, y))
 
     @staticmethod
     def _multiply(point: Point, full: bool, n_threads: int | None) -> Product:

@@ -15,7 +15,7 @@ from meanfree._progress import progress_bar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from meanfree.hessian._mlp import MLP
+    from meanfree.activations import Activation
 
     Array = NDArray[np.float64]
 
@@ -25,11 +25,21 @@ _INSTEAD = "hvp, extreme_eigenvalues and spectral_density need no matrix"
 class Point:
     """The loss of a network at some parameters w on checked samples."""
 
-    def __init__(self, net: MLP, w: Array, x: Array, y: Array, *, strict: bool = True) -> None:
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        activation: Activation,
+        objective: str,
+        w: Array,
+        x: Array,
+        y: Array,
+        *,
+        strict: bool = True,
+    ) -> None:
         self.parameters = w
         self._strict = strict
-        self._phi = net.activation.core
-        self._network = (list(net.sizes), w, net.objective == "cross_entropy")
+        self._phi = activation.core
+        self._network = (list(sizes), w, objective == "cross_entropy")
         self._x, self._y = x, y
 
     def value(self) -> float:

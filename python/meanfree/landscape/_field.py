@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import log, pi, sqrt
+from math import inf, log, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -388,7 +388,8 @@ class GaussianField:
         >>> GaussianField.rbf().sample(20, n_features=2000, seed=1).hessian([0.0] * 20).shape
         (20, 20)
         """
-        return draw(self, self._spread, dimension, n_features, seed, n_threads)
+        shape = self.rho / self._spread if self._spread else inf
+        return draw(self.variance, self.slope, shape, dimension, n_features, seed, n_threads)
 
     @property
     def _root(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,6 @@ from meanfree._memory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-    from meanfree.landscape._field import GaussianField
 
     Array = NDArray[np.float64]
 
@@ -181,23 +179,23 @@ class FieldSample:
 
 
 def draw(
-    field: GaussianField,
-    spread: float,
+    variance: float,
+    slope: float,
+    shape: float,
     dimension: int,
     n_features: int,
     seed: int,
     n_threads: int | None,
 ) -> FieldSample:
-    """Draw the waves of a field with this 1 - rho."""
+    """Draw the waves of the field with this C(0) and C'(0); rho = shape / (shape + 1)."""
     n, m = size("dimension", dimension), size("n_features", n_features)
     number, threads = checked_seed(seed), cores(n_threads)
     _require(f"{m} waves in {n} dimensions", 8 * m * (n + -n % 8 + 1), "take fewer features")
-    scale = 2.0 * (-field.slope / field.variance)
-    shape = field.rho / spread if spread else inf
+    scale = 2.0 * (-slope / variance)
     waves, phases = _core.field_waves(number, scale, shape, m, n, threads)
     for array in (waves, phases):
         array.flags.writeable = False
-    return FieldSample(n, phases, sqrt(field.variance) * sqrt(2.0 * n / m), threads, waves)
+    return FieldSample(n, phases, sqrt(variance) * sqrt(2.0 * n / m), threads, waves)
 
 
 def _require(what: str, wanted: int, instead: str) -> None:
