@@ -112,6 +112,7 @@ def test_a_hessian_that_does_not_fit_is_refused_before_it_is_allocated(monkeypat
         with pytest.raises(MemoryError, match=rf"wants {wanted} bytes, \d+ are available"):
             method(x, y)
     assert net.hvp(x, y, net.parameters).shape == net.parameters.shape
+    monkeypatch.setattr("meanfree._memory._SMALL", 0)
     monkeypatch.setattr("meanfree._memory.available_memory", lambda: 1000)
     with pytest.raises(MemoryError, match="of 26 parameters wants 5408 bytes, 1000 are available"):
         NET.hessian(X, Y)

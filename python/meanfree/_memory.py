@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_SMALL = 2**20  # bytes that are not asked for: to ask takes as long as a small Hessian
+
 
 def available_memory() -> int | None:
     """Return how many bytes may still be allocated, or None if the system does not say."""
@@ -32,7 +34,7 @@ def available_memory() -> int | None:
 
 def require_memory(what: str, wanted: int, instead: str) -> None:
     """Raise MemoryError if fewer bytes than wanted are available."""
-    available = available_memory()
+    available = available_memory() if wanted > _SMALL else None
     if available is not None and wanted > available:
         msg = f"{what} {wanted} bytes, {available} are available: {instead}"
         raise MemoryError(msg)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_SMALL = 10**7  # products in a Hessian for which threads are not worth their start
 _INSTEAD = "hvp, extreme_eigenvalues and spectral_density need no matrix"
 
 
@@ -78,7 +79,8 @@ class Point:
     ) -> Array:
         """Return the matrix."""
         n = self.parameters.size
-        threads = cores(n_threads)
+        small = n_threads is None and len(self._x) * n * n < _SMALL
+        threads = 1 if small else cores(n_threads)
         require_memory(f"a Hessian of {n} parameters wants", 8 * n * n, _INSTEAD)
         tape = self._passes[2]
         with progress_bar(progress, "Hessian", 1000) as report:

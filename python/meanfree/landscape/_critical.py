@@ -197,6 +197,9 @@ def critical_points(
     points with "gradient_norm", 33 to 43 with the others: Newton's steps grow where the Hessian is
     nearly singular, as it is somewhere on every way from one index to another.
 
+    "far" misses points whose weights are so large that the function is flat to rounding along them,
+    as that of a network whose units are saturated on all samples: look at ``w`` and ``n_zero``.
+
     Ctrl-C answers between two calls of the problem.
 
     References
