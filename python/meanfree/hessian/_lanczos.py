@@ -54,7 +54,7 @@ def extreme(
     lanczos = Lanczos(multiply, random.standard_normal((1, n)))
     while True:
         lanczos.step()
-        m, beta = lanczos.n_steps, float(lanczos.beside[0, -1])
+        m, beta = lanczos.n_steps, float(lanczos.remainder[0])
         last = m >= max_steps or m == n
         if (m >= k and m % _EVERY == 0) or last or beta == 0.0:
             theta, s = eigh_tridiagonal(lanczos.diagonal[0], lanczos.beside[0, :-1])
