@@ -180,6 +180,19 @@ def test_at_the_origin_of_a_deep_linear_chain_no_sign_of_curvature_is_told(metho
     np.testing.assert_allclose(found.value, [2.0, 2.0, 0.0], atol=1e-12)
 
 
+def test_a_tail_far_from_the_origin_is_no_critical_point():
+    flat, near = np.array([1.0, 0.0]), np.array([0.0, 1.0])  # exp(-a) + (b - 1e4)**2 / 2000
+    tail = Smooth(
+        lambda w: np.exp(-w[..., 0]) + 5e-4 * (w[..., 1] - 1e4) ** 2,
+        lambda w: -np.exp(-w[..., :1]) * flat + 1e-3 * (w[..., 1:] - 1e4) * near,
+        lambda w: np.exp(-w[..., 0])[..., None, None] * np.diag(flat) + 1e-3 * np.diag(near),
+    )
+    found = critical_points(tail, [[0.5, 1.1e4]], method="newton")
+    assert found.gradient_norm[0] <= 1e-8
+    assert np.linalg.norm(found.w) > 1e4  # a Newton step of 1 is less than 1e-4 of that
+    assert found.reason[0].startswith("far: |g| = ")
+
+
 def test_tol_is_what_decides():
     loose = critical_points(wave(), [[1.0]], method="newton", tol=0.6, max_steps=0)
     tight = critical_points(wave(), [[1.0]], method="newton", tol=0.5, max_steps=0)

@@ -30,6 +30,8 @@ _FLAT = 0.9  # residual, beyond which the gradient is in the kernel
 _ALONG = 1e-3  # |H g| / (|H| |g|), below which it is
 _NOISE = 1e-3  # of tol: below, where the gradient points is not asked
 _NEAR = 1e-4  # Newton step in units of how far the point is from 0 and from the start
+_SURELY = 1e-6  # the same, where the step does not make the gradient smaller by:
+_LOWERED = 1e-3
 _STEP = 1e-11  # of the largest eigenvalue: smaller ones would divide rounding to more than _NEAR
 _BLOCK = 2**17  # numbers in the Hessians that are asked for at a time
 _MOST = 1024  # starts at a time
@@ -153,8 +155,9 @@ def critical_points(
     index is that of the critical point and not of its surroundings.
 
     Accepted is what has ``|g| <= tol``, unless the gradient is in the kernel of the Hessian or the
-    Newton step from there is longer than 1e-4 of the way to 0 and to the start ("far": a function
-    that flattens out towards infinity, as that of a network whose units saturate). All others are
+    Newton step from there is longer than 1e-4 of the way to 0 and to the start, or than 1e-6 of it
+    if the gradient behind it is not a thousandth of that before ("far": a function that flattens
+    out towards infinity, as that of a network whose units saturate). All others are
     returned with the reason in words. "gradient-flat" are those where ``H g`` is about 0 and g
     is not: minima of ``|g|`` that are no critical points (Frye et al., 2021). In trained networks
     they outnumber the critical points; never plot them as such.
@@ -197,8 +200,8 @@ def critical_points(
     points with "gradient_norm", 33 to 43 with the others: Newton's steps grow where the Hessian is
     nearly singular, as it is somewhere on every way from one index to another.
 
-    "far" misses points whose weights are so large that the function is flat to rounding along them,
-    as that of a network whose units are saturated on all samples: look at ``w`` and ``n_zero``.
+    "far" misses points at which the function is flat to rounding in some directions, as that of a
+    network whose units are saturated on all samples: look at ``w`` and ``n_zero``.
 
     Ctrl-C answers between two calls of the problem.
 
@@ -269,8 +272,9 @@ def _judge(problem: Checked, start: Array, state: State, tol: float) -> dict[str
     over = inverse(eigenvalues, _ZERO * largest[:, None])
     p = -np.matmul(vectors, (over * along)[..., None])[..., 0]
     length = np.linalg.norm(p, axis=1)
-    farther = np.linalg.norm(inverse(eigenvalues, _STEP * largest[:, None]) * along, axis=1)
-
+    over_all = inverse(eigenvalues, _STEP * largest[:, None])
+    step = -np.matmul(vectors, (over_all * along)[..., None])[..., 0]
+    lowered = np.linalg.norm(problem.gradient(w + step), axis=1) <= _LOWERED * norm
     change = np.linalg.norm(problem.hessian(w + p) - matrix, axis=(1, 2))
     change = np.where(norm > tol, 0.0, np.where(np.isfinite(change), change, np.inf))
     zero = sizes <= np.maximum(_ZERO * largest, _UNSURE * change)[:, None]
@@ -290,7 +294,8 @@ def _judge(problem: Checked, start: Array, state: State, tol: float) -> dict[str
     }
     for key in ("residual", "flatness", "eigenvalues"):
         fields[key][~sound] = np.nan
-    reach = _NEAR * (np.linalg.norm(w, axis=1) + np.linalg.norm(w - start, axis=1))
+    reach = np.where(lowered, _NEAR, _SURELY)
+    reach *= np.linalg.norm(w, axis=1) + np.linalg.norm(w - start, axis=1)
     fields["reason"] = np.array(
         [
             _reason(
@@ -299,7 +304,7 @@ def _judge(problem: Checked, start: Array, state: State, tol: float) -> dict[str
                 tol,
                 float(fields["residual"][k]),
                 float(fields["flatness"][k]),
-                float(farther[k]),
+                float(np.linalg.norm(step[k])),
                 float(reach[k]),
                 "where no step lowers it" if state.stalled[k] else f"after {state.steps[k]} steps",
             )
