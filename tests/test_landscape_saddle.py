@@ -150,3 +150,10 @@ def test_sizes_and_kinds_of_what_is_returned():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match="^" + message):
         linear_saddle(*call)
+
+
+def test_more_hidden_units_than_fit_are_refused_before_they_are_allocated():
+    wanted = 40 * (2**31 - 1) * 4000
+    message = rf"weights and as many eigenvalues need {wanted} bytes, \d+ are available: take fewer"
+    with pytest.raises(MemoryError, match=message):
+        linear_saddle(np.ones((1, 3999)), 2**31 - 1, [0])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfree._check import integer, real_array, size
+from meanfree._memory import require_memory
 from meanfree.linear._checks import WEIGHT
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def linear_saddle(sigma_yx: ArrayLike, n_hidden: int, modes: Iterable[int]) -> L
         If a value is out of its range, sigma_yx is no matrix, or there are more modes than units.
     TypeError
         If an argument is of the wrong kind.
+    MemoryError
+        If weights and eigenvalues do not fit, before they are allocated.
 
     Notes
     -----
@@ -107,6 +110,8 @@ def linear_saddle(sigma_yx: ArrayLike, n_hidden: int, modes: Iterable[int]) -> L
         raise ValueError(msg)
     units = size("n_hidden", n_hidden)
     kept = _modes(modes, min(matrix.shape), units)
+    count = units * sum(matrix.shape)
+    require_memory(f"{count} weights and as many eigenvalues need", 40 * count, "take fewer units")
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
     rounding = max(matrix.shape) * np.finfo(np.float64).eps * s[0]
     s[s <= rounding] = 0.0
