@@ -222,11 +222,23 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
     wanted = 8 * (2**31 - 1) * (2**31 + 1)  # rows are padded, and there are the phases
     with pytest.raises(MemoryError, match=rf"waves in .* need {wanted} bytes, \d+ are available"):
         RBF.sample(2**31 - 1, n_features=2**31 - 1, seed=0)
-    sample = RBF.sample(400, n_features=2, seed=0)
-    w = np.zeros((2, 400))
-    monkeypatch.setattr("meanfree._memory.available_memory", lambda: 2_000_000)
-    with pytest.raises(MemoryError, match="2 Hessians of 400 variables need 2560000 bytes, 2000"):
+    sample = RBF.sample(397, n_features=2, seed=0, n_threads=1)
+    w = np.zeros((2, 397))
+    monkeypatch.setattr("meanfree._memory.available_memory", lambda: 2_600_000)
+    wanted = 8 * (2 * 397**2 + 400**2)  # one is being summed, with its rows padded
+    message = f"2 Hessians of 397 variables need {wanted} bytes, 2600000 are available: take"
+    with pytest.raises(MemoryError, match=message):
         sample.hessian(w)
-    assert sample.hessian(w[0]).shape == (400, 400)
-    with pytest.raises(MemoryError, match="1000 waves in 300 dimensions need 2440000 bytes, 2000"):
-        RBF.sample(300, n_features=1000, seed=0)
+    assert sample.hessian(w[0]).shape == (397, 397)
+    with pytest.raises(MemoryError, match="400 products of 397 variables need 3811200 bytes, 26"):
+        sample.hvp(np.zeros((20, 1, 397)), np.zeros((20, 397)))
+    with pytest.raises(MemoryError, match="1100 waves in 300 dimensions need 2684000 bytes, 2600"):
+        RBF.sample(300, n_features=1100, seed=0)
+
+
+def test_waves_of_almost_no_length_are_refused_before_they_are_nan():
+    field = GaussianField.rational_quadratic(1e-50)  # the least of its shapes
+    assert np.all(np.isfinite(field.sample(3, n_features=50, seed=0).frequencies))
+    for slope in (-1e-51, -1e-150):
+        with pytest.raises(ValueError, match="rho must be at least 1e-100 in a field that is"):
+            GaussianField(1.0, slope, 1.0).sample(3, n_features=50, seed=0)

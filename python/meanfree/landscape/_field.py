@@ -378,7 +378,7 @@ class GaussianField:
         Raises
         ------
         ValueError, TypeError
-            If a value is out of its range, or no integer.
+            If a value is out of its range, or no integer; if rho is below 1e-100.
         MemoryError
             If the waves do not fit, before they are allocated.
 

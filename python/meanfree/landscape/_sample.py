@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_LEAST_SHAPE = 1e-100  # of the gamma variables: those of smaller ones underflow
 _SMALL = 2**20  # bytes that are not asked for: the question costs more than their Hessians
 
 
@@ -126,7 +127,10 @@ class FieldSample:
         points, shape = self._points("w", w)
         count, n = points.shape
         what = f"{count} Hessian{'s' * (count != 1)} of {n} variables"
-        _require(what, 8 * count * n**2, "take fewer points at a time, or hvp")
+        # those that are summed at a time are there twice, the second time padded
+        twice = min(count, 8 * self.n_threads, max(self.n_threads, count // 4))
+        wanted = 8 * (count * n**2 + twice * self._waves.shape[1] ** 2)
+        _require(what, wanted, "take fewer points at a time, or hvp")
         matrices = _core.field_hessians(
             self._waves, self.phases, self.amplitude, points, self.n_threads
         )
@@ -150,6 +154,8 @@ class FieldSample:
             If a value is not finite, or the shapes are others.
         TypeError
             If an argument is no array of numbers.
+        MemoryError
+            If the products do not fit, before they are allocated.
         """
         points, at = self._points("w", w)
         vectors, of = self._points("v", v)
@@ -158,6 +164,8 @@ class FieldSample:
         except ValueError:
             msg = f"w and v must have shapes that broadcast, got {at} and {of}"
             raise ValueError(msg) from None
+        many = prod(shape[:-1])
+        _require(f"{many} products of {at[-1]} variables", 24 * many * at[-1], "take fewer")
         w_rows, v_rows = (
             np.ascontiguousarray(np.broadcast_to(rows.reshape(own), shape)).reshape(-1, at[-1])
             for rows, own in ((points, at), (vectors, of))
@@ -190,6 +198,9 @@ def draw(
     """Draw the waves of the field with this C(0) and C'(0); rho = shape / (shape + 1)."""
     n, m = size("dimension", dimension), size("n_features", n_features)
     number, threads = checked_seed(seed), cores(n_threads)
+    if shape < _LEAST_SHAPE:
+        msg = f"rho must be at least {_LEAST_SHAPE:g} in a field that is sampled, got {shape:g}"
+        raise ValueError(msg)
     _require(f"{m} waves in {n} dimensions", 8 * m * (n + -n % 8 + 1), "take fewer features")
     scale = 2.0 * (-slope / variance)
     waves, phases = _core.field_waves(number, scale, shape, m, n, threads)
