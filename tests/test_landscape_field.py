@@ -374,6 +374,7 @@ def test_shapes_broadcast_scalars_stay_scalars_and_ends_are_finite():
         (lambda f: GaussianField.rational_quadratic(0), r"shape must be in \[1e-50, .* got 0"),
         (lambda f: f.energy_at_index(1.1), r"alpha must be in \[0, 1\], got 1\.1"),
         (lambda f: f.index_at_energy([0.0, np.inf]), r"energy must be finite .* inf at index 1"),
+        (lambda f: f.index_at_energy(2e100), r"energy must be .* \[-1e100, 1e100\], got 2e\+100$"),
         (lambda f: f.complexity(index=-0.1), r"index must be in \[0, 1\], got -0\.1"),
         (lambda f: f.complexity(energy=np.nan), r"energy must be finite .* got nan"),
         (lambda f: f.log_mean_count(0), r"dimension must be an integer in \[1, 400\], got 0"),

@@ -43,7 +43,7 @@ class Range(NamedTuple):
 
     def describe(self, value: float) -> str:
         """Say what is allowed, in the words that fit the offending value."""
-        if np.isfinite(value) and value > self.high and not self.text.startswith("in "):
+        if np.isfinite(value) and value > self.high and "in " not in self.text:
             return f"{self.text} and <= {self.high:g}"
         return self.text
 
