@@ -53,6 +53,14 @@ def test_methods_multiply_components_as_the_closed_form_says(method):
     assert method.course(values, np.array([0])).tolist() == [[1.0] * 5]
 
 
+def test_damped_newton_leaves_from_half_the_curvature_and_from_side_to_side_up_to_all_of_it():
+    problem = quadratic(np.diag([1.0, -0.3]), np.zeros(2))
+    for damping, leaves, turns in ((0.14, False, True), (0.16, True, True), (0.31, True, False)):
+        w = shifted_newton(damping).run(problem, np.array([0.9, 0.06]), steps=3).points[:, 1]
+        assert np.all((np.diff(np.abs(w)) > 0.0) == leaves)
+        assert np.all((w[1:] * w[:-1] < 0.0) == turns)
+
+
 def test_a_level_is_crossed_between_two_steps_by_logarithms():
     assert crossing(2.0 ** np.arange(9), 12.0) == pytest.approx(np.log2(12.0), rel=1e-14)
     assert crossing(np.array([-1.0, 0.0, 3.0]), 2.0) == 2.0

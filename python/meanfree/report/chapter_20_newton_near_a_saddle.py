@@ -52,9 +52,9 @@ Newton's method lands on the saddle. Saddle-free Newton, which divides by |λ| w
 by λ, removes what is attracted and, without damping, doubles all that escapes, however flat the
 saddle is that way: the number of steps that it takes to leave is the logarithm to base 2 of one
 over the distance and depends on no eigenvalue. Gradient descent must keep η below 2 over the
-largest eigenvalue and leaves a flat saddle slowly. Damped Newton leaves too where δ is larger than
-every -λ, and fastest of all where it is only little larger; where it is smaller, the saddle
-attracts.
+largest eigenvalue and leaves a flat saddle slowly. Damped Newton leaves in a direction
+with λ < 0 where δ is larger than -λ/2, from side to side below -λ, and fastest of all where it is
+close to -λ; where it is smaller than -λ/2, the saddle attracts.
 
 All that is a count of steps. A step of gradient descent costs one gradient; one of Newton's a
 Hessian, priced here at 2 gradients for each weight, which is what it takes to make one of products.
