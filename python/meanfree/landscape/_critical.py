@@ -162,6 +162,10 @@ def critical_points(
     is not: minima of ``|g|`` that are no critical points (Frye et al., 2021). In trained networks
     they outnumber the critical points; never plot them as such.
 
+    What no rule tells apart: a gradient of at most tol / 1000 is taken for rounding, so that a
+    start where a function has flattened out to that already is accepted. And degenerate points like
+    that of w**7, or flatter, are rejected as "far": the way there is as that to infinity.
+
     Parameters
     ----------
     problem : Problem
