@@ -1,4 +1,4 @@
-"""Mean-field theory and simulation of deep networks with random weights."""
+"""Statistical mechanics of deep learning: theory, simulation and real networks."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -22,7 +22,7 @@ FINE, WRONG, NOT_CONVERGED, DISAGREES, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="meanfree",
-    help="Mean-field theory and simulation of deep random networks.",
+    help="Statistical mechanics of deep learning: theory, simulation and real networks.",
     epilog="Exit codes: 0 fine, 1 wrong usage, 2 not converged, 3 a verdict failed, "
     "130 interrupted.",
     no_args_is_help=True,
