@@ -1,5 +1,6 @@
 """The search for critical points, on functions of which all critical points are known."""
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -178,6 +179,29 @@ def test_at_the_origin_of_a_deep_linear_chain_no_sign_of_curvature_is_told(metho
     assert found.accepted.all(), found.reason
     assert (found.index.tolist(), found.n_zero.tolist()) == ([0, 0, 0], [3, 3, 2])
     np.testing.assert_allclose(found.value, [2.0, 2.0, 0.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rounding_of_the_gradient_hides_no_degenerate_minimum(method):
+    quartic = np.poly([5.0] * 4)  # multiplied out: its gradient has a rounding of 1e-13
+    problem = separate(*(partial(np.polyval, np.polyder(quartic, k)) for k in range(3)))
+    found = critical_points(problem, [[4.0], [6.0], [5.5], [7.0]], method=method)
+    assert found.accepted.all(), found.reason
+    assert not found.index.any()
+    np.testing.assert_allclose(found.w, 5.0, atol=2e-4)  # the cube root of the rounding
+
+
+def test_a_function_is_not_asked_far_away_from_where_a_search_ended():
+    asked = []
+
+    def slope(w):
+        asked.append(np.abs(w).max())
+        return 1.0 + 1e-6 * w
+
+    problem = separate(lambda w: w + 5e-7 * w**2, slope, lambda w: 1e-6 + 0 * w)
+    found = critical_points(problem, [[0.0]], method="newton", max_steps=0)
+    assert found.reason[0].startswith("not converged")
+    assert max(asked) == 0.0
 
 
 def test_a_tail_far_from_the_origin_is_no_critical_point():

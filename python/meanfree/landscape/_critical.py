@@ -28,7 +28,7 @@ _ZERO = 1e-7  # of the largest eigenvalue
 _UNSURE = 4.0  # times the change of the Hessian over the next Newton step
 _FLAT = 0.9  # residual, beyond which the gradient is in the kernel
 _ALONG = 1e-3  # |H g| / (|H| |g|), below which it is
-_NOISE = 1e-3  # of tol: below, where the gradient points is not asked
+_NOISE = 1e-3  # of tol: below, where the gradient points and how it changes is not asked
 _NEAR = 1e-4  # Newton step in units of how far the point is from 0 and from the start
 _SURELY = 1e-6  # the same, where the step does not make the gradient smaller by:
 _LOWERED = 1e-3
@@ -278,9 +278,12 @@ def _judge(problem: Checked, start: Array, state: State, tol: float) -> dict[str
     length = np.linalg.norm(p, axis=1)
     over_all = inverse(eigenvalues, _STEP * largest[:, None])
     step = -np.matmul(vectors, (over_all * along)[..., None])[..., 0]
-    lowered = np.linalg.norm(problem.gradient(w + step), axis=1) <= _LOWERED * norm
-    change = np.linalg.norm(problem.hessian(w + p) - matrix, axis=(1, 2))
-    change = np.where(norm > tol, 0.0, np.where(np.isfinite(change), change, np.inf))
+    there = norm <= tol  # elsewhere steps are of any length
+    behind = np.linalg.norm(problem.gradient(np.where(there[:, None], w + step, w)), axis=1)
+    lowered = (behind <= _LOWERED * norm) | (norm <= _NOISE * tol)
+    change = problem.hessian(np.where(there[:, None], w + p, w)) - matrix
+    change = np.linalg.norm(change, axis=(1, 2))
+    change = np.where(there, np.where(np.isfinite(change), change, np.inf), 0.0)
     zero = sizes <= np.maximum(_ZERO * largest, _UNSURE * change)[:, None]
     kernel = np.linalg.norm(np.where(over == 0.0, along, 0.0), axis=1)
     whole = np.linalg.norm(eigenvalues, axis=1) * length + norm
