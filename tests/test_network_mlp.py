@@ -72,16 +72,20 @@ class Forward(nn.Module):
     [
         ([nn.Linear(4, 3, bias=False), nn.Tanh(), nn.Linear(3, 2)], "layer '0': it has no bias"),
         ([nn.Linear(4, 3), nn.Tanh()], "the output goes through tanh"),
-        ([nn.Tanh(), nn.Linear(4, 3)], "more than its layers and activations"),
-        ([nn.Linear(4, 3), nn.LogSoftmax(dim=1)], "more than its layers and activations"),
+        ([nn.Tanh(), nn.Linear(4, 3)], "the inputs go through tanh"),
+        # these change nothing, but other inputs they would
+        ([nn.Hardtanh(-100, 100), nn.Linear(4, 3)], "the inputs go through hardtanh"),
+        ([nn.Linear(4, 3), nn.Hardtanh(-100, 100)], "the output goes through hardtanh"),
+        ([nn.Linear(4, 3), nn.LogSoftmax(dim=1)], "the output goes through log_softmax"),
         (
             [nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2)],
             "the activations tanh, relu",
         ),
         ([nn.Linear(4, 3), nn.LayerNorm(3), nn.Linear(3, 2)], "layer '1': normalisation"),
         ([nn.Linear(4, 3), nn.Mish(), nn.Linear(3, 2)], "layer '2': before it stands mish"),
-        ([Forward(lambda m, x: m.b(m.a(x).tanh()) + x)], "more than its layers and activations"),
-        ([Forward(lambda m, x: 2 * m.b(m.a(x).tanh()))], "more than its layers and activations"),
+        ([Forward(lambda m, x: m.b(m.a(x).tanh()) + x)], "goes through a sum of two branches"),
+        ([Forward(lambda m, x: 2 * m.b(m.a(x).tanh()))], "the output goes through mul"),
+        ([Forward(lambda m, x: m.b(m.a(x.flip(1)).tanh()))], "the inputs go through flip"),
         ([Forward(lambda m, x: m.a(x))], "'0.b': not used by the forward pass"),
         ([Forward(lambda m, x: m.b(m.a(m.a(x))))], "layer '0.a': its weights are used 2 times"),
         ([Forward(lambda m, x: m.a(x) + m.b(x))], "its inputs do not come from the layer before"),
@@ -91,6 +95,19 @@ def test_other_models_are_refused_with_the_reason(layers, text):
     with pytest.raises(ValueError, match=r"^model must be linear layers") as error:
         as_mlp(nn.Sequential(*layers), batch(3, 4))
     assert text in str(error.value)
+
+
+def test_hooks_that_may_change_the_outputs_are_refused():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    for add, name in (
+        (lambda: model[1].register_forward_hook(lambda module, x, out: 2 * out), "'1'"),
+        (lambda: model.register_forward_pre_hook(lambda module, x: 2 * x[0]), "'Sequential'"),
+    ):
+        handle = add()
+        with pytest.raises(ValueError, match=rf"a hook on the forward pass of {name}; remove it$"):
+            as_mlp(model, batch(3, 4))
+        handle.remove()
+    assert as_mlp(model, batch(3, 4)).sizes == (4, 3, 2)
 
 
 def test_bad_input_is_said_clearly():

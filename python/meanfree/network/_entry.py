@@ -202,14 +202,15 @@ def as_mlp(
     """Return a torch model as the network of `meanfree.hessian`, with its exact derivatives.
 
     The layers are read from one forward pass of a private copy in float64; dropout and the like
-    are as in evaluation. That the network's outputs are the model's is checked on these inputs.
+    are as in evaluation. That the network's outputs are the model's is checked on these inputs;
+    an `if` of the model's is seen only as it goes for these.
 
     Parameters
     ----------
     model : torch.nn.Module
         Linear layers with biases, one after another, the same activation between them and none
-        behind the last. Parameters of the network are in the order of the layers: weights
-        (row-major), biases, ...
+        behind the last; inputs and outputs of any shape. Parameters of the network are in the order
+        in which the layers run: weights (row-major), biases, ...; frozen ones are among them.
     inputs : Tensor or array, shape (n, ...)
         A few are enough.
     objective : {"mse", "cross_entropy"}

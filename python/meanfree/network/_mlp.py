@@ -26,7 +26,7 @@ _EQUAL = 1e-9  # of the root mean square of the outputs
 def convert(model: object, inputs: object, objective: Objective) -> MLP:
     """Return the network with the model's weights; ValueError with the reason if there is none."""
     seen = trace(model, inputs)
-    reason = _obstacle(seen.chain)
+    reason = _hooks(seen.original) or _obstacle(seen)
     if not reason:
         net = _network(seen, objective)
         reason = _difference(net, _rows(seen.inputs), _rows(seen.output))
@@ -49,16 +49,28 @@ def _activations(chain: Chain) -> list[Spec]:
     return list(dict.fromkeys(layer.activation for layer in chain.layers[1:])) or [IDENTITY]
 
 
-def _obstacle(chain: Chain) -> str:
+def _hooks(model: torch.nn.Module) -> str:
+    """Say which hooks a call runs that the private copy does not: they may change its outputs."""
+    for name, module in model.named_modules():
+        for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
+            if not type(hook).__module__.startswith("torch.nn.utils"):
+                return f"a hook on the forward pass of {name or type(model).__name__!r}; remove it"
+    return ""
+
+
+def _obstacle(seen: Trace) -> str:
     """Say what in the record is not of a plain network; nothing if all is."""
+    chain = seen.chain
     for name, reason in chain.skipped:
         return f"{name!r}: {reason}"
     for i, layer in enumerate(chain.layers):
         if reason := layer.reason or _joint(layer, i):
             return f"layer {layer.name!r}: {reason}"
-    last, found = chain.layers[-1].following, _activations(chain)
-    if last is not None:
-        return f"the output goes through {last[0]}"
+    found, (before, behind) = _activations(chain), seen.changes
+    if before:
+        return f"the inputs go through {before}"
+    if behind:
+        return f"the output goes through {behind}"
     return "" if len(found) == 1 else f"the activations {', '.join(name for name, _ in found)}"
 
 

@@ -143,6 +143,16 @@ def is_identity(
     )
 
 
+def keeps_order(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], out: torch.Tensor
+) -> bool:
+    """Return whether a call leaves all numbers of its first argument, in their order."""
+    given = next(tensors((args, kwargs)))
+    return is_identity(name, args, kwargs, out) or (
+        name in _RESHAPE and out.is_floating_point() and out.numel() == given.numel()
+    )
+
+
 def unknown(name: str, n_parents: int) -> str:
     """Return what an operation outside the theory is called in the coverage line."""
     if n_parents > 1 and name in _SUM:

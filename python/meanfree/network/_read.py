@@ -14,6 +14,7 @@ from meanfree.network._operations import (
     activation_of,
     is_identity,
     is_in_place,
+    keeps_order,
     name_of,
     reason_for,
     tensors,
@@ -31,6 +32,7 @@ class _Node:
     spec: Spec = IDENTITY
     layer: int = -1
     is_downstream: bool = False
+    keeps_order: bool = False  # of all numbers, whatever their shape
 
 
 @dataclass(eq=False)
@@ -157,14 +159,15 @@ class Recorder(TorchFunctionMode):
     ) -> None:
         name = name_of(func)
         downstream = self._is_downstream(parents)
-        spec = activation_of(name, args, kwargs) if len(parents) == 1 and len(made) == 1 else None
+        single = len(parents) == 1 and len(made) == 1
+        spec = activation_of(name, args, kwargs) if single else None
+        kind, text = "other", unknown(name, len(parents))
         if spec is not None:
-            node = _Node("activation", parents, name, spec, is_downstream=downstream)
-        elif len(parents) == 1 and len(made) == 1 and is_identity(name, args, kwargs, made[0]):
-            node = _Node("identity", parents, name, is_downstream=downstream)
-        else:
-            text = unknown(name, len(parents))
-            node = _Node("other", parents, text, is_downstream=downstream)
+            kind, text = "activation", name
+        elif single and is_identity(name, args, kwargs, made[0]):
+            kind, text = "identity", name
+        keeps = single and keeps_order(name, args, kwargs, made[0])
+        node = _Node(kind, parents, text, spec or IDENTITY, -1, downstream, keeps)
         self._add(node, made)
 
     def _record_layer(
@@ -218,6 +221,25 @@ class Recorder(TorchFunctionMode):
             out = out.clone()
         self._add(node, list(tensors(out)))
         return out
+
+
+def changes(recorder: Recorder, output: torch.Tensor) -> tuple[str, str]:
+    """Return what the inputs go through before the first layer, and the output behind the last.
+
+    Empty where it is nothing, or only another shape.
+    """
+    nodes, seen = recorder.nodes, [entry.node for entry in recorder.seen.values()]
+
+    def walk(index: int, ends: set[int]) -> str:
+        while index not in ends:
+            if not nodes[index].keeps_order:
+                return nodes[index].text
+            index = nodes[index].parents[0]
+        return ""
+
+    last = recorder.node_of(output)
+    behind = "" if last is None else walk(last, {0, *seen})
+    return walk(nodes[min(seen)].parents[0], {0}), behind
 
 
 def parameter_names(model: torch.nn.Module) -> dict[int, str]:

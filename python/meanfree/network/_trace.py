@@ -10,12 +10,15 @@ import torch
 
 from meanfree.network._chain import MAX_ROWS, Chain
 from meanfree.network._measure import private_copy, run
-from meanfree.network._read import Recorder, read_chain
+from meanfree.network._read import Recorder, changes, read_chain
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The model and its private copy, the layers, and the rows of the inputs it was run on."""
+    """The model and its private copy, the layers, and the rows of the inputs it was run on.
+
+    And what the inputs go through before the first layer, and the output behind the last.
+    """
 
     original: torch.nn.Module
     model: torch.nn.Module
@@ -24,6 +27,7 @@ class Trace:
     rows: torch.Tensor
     inputs: torch.Tensor
     output: torch.Tensor
+    changes: tuple[str, str]
 
 
 def trace(model: object, inputs: object) -> Trace:
@@ -39,7 +43,7 @@ def trace(model: object, inputs: object) -> Trace:
         message = "model must have a torch.nn.Linear layer that its inputs reach, got none"
         raise ValueError(message)
     batch = x[rows].to(recorder.inputs.dtype)
-    return Trace(module, twin, chain, len(x), rows, batch, output)
+    return Trace(module, twin, chain, len(x), rows, batch, output, changes(recorder, output))
 
 
 def tensor_of(name: str, value: Any) -> torch.Tensor:
