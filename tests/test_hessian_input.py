@@ -76,6 +76,27 @@ def test_labels_must_be_integers():
         CLASSES.value(X, LABELS.astype(float))
 
 
+def test_weights_must_be_a_sequence():
+    for name, make in (
+        ("weights", lambda: MLP(None)),
+        ("biases", lambda: MLP([np.ones((4, 3))], 3)),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name} must be a sequence of arrays, got "):
+            make()
+
+
+def test_networks_and_problems_keep_what_they_were_given():
+    weights, (x, y) = [w.copy() for w in NET.weights], (X.copy(), Y.copy())
+    biases, flat = [b.copy() for b in NET.biases], NET.parameters
+    nets = MLP(weights, biases), NET.with_parameters(flat)
+    problem = nets[0].problem(x, y)
+    for array in (*weights, *biases, x, y, flat):
+        array[...] = 0.5
+    for net in nets:
+        assert net.value(X, Y) == NET.value(X, Y)
+    assert problem.value(problem.start) == NET.value(X, Y)
+
+
 def test_overflow_is_said_wherever_the_loss_is_needed():
     for net, y in ((NET, Y), (CLASSES, LABELS)):
         huge = MLP([net.weights[0], np.full((2, 4), 1e308)], None, "linear", net.objective)

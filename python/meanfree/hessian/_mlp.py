@@ -182,7 +182,7 @@ class MLP:
         With `kind` "gauss_newton" its `hessian` and `hvp` are those of the Gauss-Newton matrix, so
         that `optim.damped_newton` becomes the method of Levenberg (1944) and Marquardt (1963).
         """
-        samples, wanted = self._samples(x, y)
+        samples, wanted = (array.copy() for array in self._samples(x, y))  # for later calls
 
         def point(w: Array) -> Point:
             return Point(*self._architecture, w, samples, wanted, strict=False)
@@ -323,6 +323,9 @@ def _is_full(kind: str) -> bool:
 def _layers(
     weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] | None
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    for name, given in (("weights", weights), ("biases", biases)):
+        if given is not None or name == "weights":
+            _check_sequence(name, given)
     matrices = tuple(real_array(f"weights[{i}]", w) for i, w in enumerate(weights))
     if not matrices:
         msg = "weights must be one matrix or more, got none"
@@ -332,9 +335,10 @@ def _layers(
             before = matrices[i - 1].shape[0] if i else "n_0 >= 1"
             msg = f"weights[{i}] must have shape (n >= 1, {before}), got {w.shape}"
             raise ValueError(msg)
+    matrices = tuple(w.copy() for w in matrices)  # the caller may write on his
     if biases is None:
         return matrices, tuple(np.zeros(w.shape[0]) for w in matrices)
-    vectors = tuple(real_array(f"biases[{i}]", b) for i, b in enumerate(biases))
+    vectors = tuple(real_array(f"biases[{i}]", b).copy() for i, b in enumerate(biases))
     if len(vectors) != len(matrices):
         msg = f"biases must be as many as weights, {len(matrices)}, got {len(vectors)}"
         raise ValueError(msg)
@@ -343,3 +347,11 @@ def _layers(
             msg = f"biases[{i}] must have shape ({w.shape[0]},), got {b.shape}"
             raise ValueError(msg)
     return matrices, vectors
+
+
+def _check_sequence(name: str, given: object) -> None:
+    if not hasattr(given, "__iter__"):
+        msg = (
+            f"{name} must be a sequence of arrays, got {given!r:.60} of type {type(given).__name__}"
+        )
+        raise TypeError(msg)
