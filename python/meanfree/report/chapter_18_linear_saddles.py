@@ -166,9 +166,10 @@ def _found(settings: Settings, digits: _Digits) -> Figure:
         some, row = _compare(digits, found, name)
         comparisons += some
         rows.append(row)
+    minima = sum(point.index == 0 for point in digits.points.values())
     least = len({digits.modes_of(w)[0] for w in near.w[near.accepted & (near.index == 0)]})
     comparisons.append(
-        Comparison("critical points nearby that are no saddle", 1.0, float(least), 0.0),
+        Comparison("points found nearby that are no saddle", float(minima), float(least), 0.0),
     )
     n_in, n_hidden, n_out = _SIZES
     least_gap = np.diff(np.sort([point.loss for point in digits.points.values()])).min()
