@@ -5,6 +5,7 @@ import pytest
 from hessian_nets import network, samples
 
 from meanfree.hessian import MLP
+from meanfree.hessian._lanczos import extreme
 
 NET = network((12, 8, 5), "tanh", "cross_entropy")
 X, Y = samples(NET, 60)
@@ -55,6 +56,24 @@ def test_a_network_that_is_dead_has_a_hessian_of_few_directions():
     ritz = net.extreme_eigenvalues(x, y, 4)  # a start holds one direction of each eigenvalue
     assert ritz.converged.all()
     assert ritz.values[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ("largest", [-1, 0, 0, 0, 0, 2]),
+        ("smallest", [-3, -1, -1, 0, 0, 0]),
+        ("magnitude", [-3, -1, -1, 0, 0, 2]),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+def test_of_few_different_eigenvalues_the_copies_are_found(which, expected, scale):
+    spectrum = np.repeat([-3.0, -1.0, 0.0, 2.0], [1, 2, 4, 1])
+    q = np.linalg.qr(np.random.default_rng(3).standard_normal((8, 8)))[0]
+    matrix = scale * ((q * spectrum) @ q.T)
+    found = extreme(lambda v: v @ matrix, 8, 6, which=which, tol=1e-10, max_steps=8, seed=0)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.values / scale, expected, atol=1e-13)
 
 
 def test_all_eigenvalues_may_be_asked_for():

@@ -29,7 +29,7 @@ class Lanczos:
         b, n = start.shape
         self._multiply = multiply
         self._basis = np.empty((b, 16, n))
-        self._basis[:, 0] = _directions(start, np.linalg.norm(start, axis=1))
+        self._basis[:, 0] = _directions(start, lengths(start))
         self._diagonal: list[Array] = []
         self._beside: list[Array] = []
         self._scale = np.zeros(b)
@@ -77,19 +77,25 @@ class Lanczos:
         v = self._basis[:, m]
         w = self._multiply(v)
         self._diagonal.append(np.einsum("bn,bn->b", v, w))
-        size = np.linalg.norm(w, axis=1)
+        size = lengths(w)
         self._scale = np.maximum(self._scale, size)
         known = self._basis[:, : m + 1]
         for _ in range(2):
             w = w - np.matmul(np.matmul(known, w[..., None]).swapaxes(1, 2), known)[:, 0]
-        beta = np.linalg.norm(w, axis=1)
+        beta = lengths(w)
         # what two passes leave of a direction that is in the space already is rounding
         beta[beta <= 16 * np.finfo(float).eps * self._scale] = 0.0
         self._beside.append(beta)
         self._basis[:, m + 1] = _directions(w, beta)
 
+    @property
+    def scale(self) -> Array:
+        """The longest products so far, (b,): lower bounds of the largest absolute eigenvalues."""
+        return self._scale
+
     def restart(self, direction: Array) -> None:
-        """Go on from a direction that is made orthogonal to the space; b must be 1."""
+        """Leave what remains; go on from a direction made orthogonal to the space. b must be 1."""
+        self._beside[-1][:] = 0.0
         known = self.basis
         for _ in range(2):
             direction = (
@@ -121,7 +127,19 @@ def lanczos(
     return space.basis, space.matrix
 
 
-def _directions(vectors: Array, lengths: Array) -> Array:
+def lengths(vectors: Array) -> Array:
+    """Return the lengths (b,) of vectors (b, n), also where their squares are not in range."""
+    with np.errstate(over="ignore"):
+        found: Array = np.linalg.norm(vectors, axis=1)
+    odd = ~((found > 1e-140) & (found < np.inf))
+    if odd.any():
+        size = np.abs(vectors[odd]).max(axis=1)
+        safe = np.where((size > 0.0) & (size < np.inf), size, 1.0)
+        found[odd] = safe * np.linalg.norm(vectors[odd] / safe[:, None], axis=1)
+    return found
+
+
+def _directions(vectors: Array, size: Array) -> Array:
     """Return vectors (b, n) over their lengths (b,), 0 where the length is not positive."""
-    safe = np.where(lengths > 0.0, lengths, 1.0)
-    return np.asarray(np.where((lengths > 0.0)[:, None], vectors / safe[:, None], 0.0))
+    safe = np.where(size > 0.0, size, 1.0)
+    return np.asarray(np.where((size > 0.0)[:, None], vectors / safe[:, None], 0.0))

@@ -227,7 +227,8 @@ class MLP:
         """Return k extreme eigenvalues of the Hessian with their vectors, without the matrix.
 
         Lanczos steps from a random start, each new direction made orthogonal to all before it,
-        twice: no eigenvalue is found in copies. An eigenvalue that is exactly repeated counts once.
+        twice: no eigenvalue is found in copies. An eigenvalue that is exactly repeated counts once,
+        unless there are fewer than k different ones.
 
         Parameters
         ----------
