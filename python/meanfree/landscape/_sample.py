@@ -50,7 +50,7 @@ class FieldSample:
     Over seeds, mean and covariances (also of gradient and Hessian) are those of the Gaussian field
     at any M. Higher cumulants are not, and vanish as 1 / M: the value has the excess kurtosis ``-3
     / (2 M)``, and the spectrum of the Hessian is a semicircle up to the order of ``N / (M rho)``,
-    so that it is far from one at M = N. At ``M = 100 N / rho`` there are 1 to 9 % fewer critical
+    so that it is far from one at M = N. At ``M = 100 N / rho`` there are 1 to 10 % fewer critical
     points than in the Gaussian field, for N from 2 to 15 and rho = 1 or 1/2.
 
     References

@@ -298,7 +298,7 @@ def _shares(worlds: list[World]) -> Figure:
             "Left: the mean number of critical points per unit volume, exact at every N, and its "
             "limit, the complexity (dotted). Right: which share of them has which index, the same "
             "in every field; minima are a fraction exp(-N) at large N. Marks, sampled fields as "
-            "in the figure above. Their number is 1 to 9 % short in 2 to 15 dimensions, since "
+            "in the figure above. Their number is 1 to 10 % short in 2 to 15 dimensions, since "
             "they are sums of 100 N / ρ waves and not quite Gaussian; four times as many waves "
             "leave a quarter of that."
         ),
