@@ -68,6 +68,19 @@ TEST_CASE("the Hessian is that of the products, however the work is cut") {
   check({1, 16, 16, 1}, 12000, Objective::mse, false);  // groups of samples
 }
 
+TEST_CASE("samples of wide networks are taken few at a time, unless no Hessian fits anyway") {
+  Mlp net;
+  const auto rows = [&](std::vector<Index> sizes) {
+    net.sizes = std::move(sizes);
+    return TapeLayout(net, 1200).rows(0);
+  };
+  CHECK(rows({64, 20, 10}) == 400);
+  CHECK(rows({1, 600, 1}) <= 48);  // 600 * 601 / 2 numbers for each, of 2^23
+  CHECK(rows({1, 20000, 1}) == 8);
+  CHECK(rows({800, 600, 10}) == 400);
+  check({1, 300, 1}, 400, Objective::mse, true);
+}
+
 TEST_CASE("a Hessian can be interrupted") {
   const Recorded at({6, 5, 4}, 600, Objective::mse);
   const TapeLayout layout(at.net, 600);

@@ -71,11 +71,9 @@ struct Mlp {
 /// the number of samples; softmax(z^L) if the loss wants it.
 class TapeLayout {
  public:
-  static constexpr Index chunk = 512;
-
-  TapeLayout(const Mlp& net, Index n_samples)
-      : net_(net), n_samples_(n_samples), n_chunks_((n_samples + chunk - 1) / chunk) {
-    const Index depth = net.depth();
+  TapeLayout(const Mlp& net, Index n_samples) : net_(net), n_samples_(n_samples) {
+    const Index depth = net.depth(), chunk = chunk_of(net);
+    n_chunks_ = n_samples / chunk + (n_samples % chunk != 0);
     Index next = 0;
     const auto place = [&](std::vector<Index>& starts, Index first, Index last, Index more) {
       starts.assign(static_cast<std::size_t>(depth) + 1, -1);
@@ -124,6 +122,19 @@ class TapeLayout {
   }
 
  private:
+  /// How many samples a chunk has: 512, or fewer, at least 8, where what the Hessian is made of
+  /// (mlp_curvature.hpp) would take more than 64 MiB; not where nobody could hold the Hessian.
+  static Index chunk_of(const Mlp& net) {
+    constexpr Index most = 512, least = 8, room = Index{1} << 23, large = Index{1} << 17;
+    if (net.n_parameters() > large) return most;
+    Index columns = 0;
+    for (Index l = 1; l <= net.depth(); ++l) {
+      columns += net.size(l) * (net.size(l) + 1) / 2;
+      for (Index m = l + 1; m <= net.depth(); ++m) columns += 2 * net.size(l) * net.size(m);
+    }
+    return std::clamp(room / columns / least * least, least, most);
+  }
+
   template <class Scalar>
   auto part(Scalar* tape, Index c, const std::vector<Index>& starts, Index l, Index n) const {
     return map(tape, c, starts[static_cast<std::size_t>(l)], n);
@@ -135,7 +146,7 @@ class TapeLayout {
   }
 
   Mlp net_;
-  Index n_samples_, n_chunks_, columns_ = 0, probability_ = 0;
+  Index n_samples_, n_chunks_ = 0, columns_ = 0, probability_ = 0;
   std::vector<Index> input_, slope_, bend_, delta_;
 };
 
