@@ -141,6 +141,20 @@ def test_a_hessian_that_does_not_fit_is_refused_before_it_is_allocated(monkeypat
         NET.problem(X, Y).hessian(np.zeros((2, 26)))
 
 
+def test_derivatives_of_too_many_samples_are_refused_before_they_are_allocated(monkeypatch):
+    monkeypatch.setattr("meanfree._memory._SMALL", 0)
+    monkeypatch.setattr("meanfree.hessian._point._LARGE", 0)
+    monkeypatch.setattr("meanfree._memory.available_memory", lambda: 1000)
+    for net, y, wanted in ((NET, Y, 1104), (CLASSES, LABELS, 1200)):
+        message = rf"^derivatives at 6 samples want {wanted} bytes, 1000 are available: take fewer"
+        with pytest.raises(MemoryError, match=message):
+            net.gradient(X, y)
+        assert np.isfinite(net.value(X, y))
+    monkeypatch.setattr("meanfree._memory.available_memory", lambda: 1200)
+    for net, y, wanted in ((NET, Y, 1104), (CLASSES, LABELS, 1200)):
+        assert net._point(X, y)._passes[2].nbytes == wanted
+
+
 def test_available_memory_is_below_all_memory():
     free = _memory.available_memory()
     assert free is None or 0 < free < 2**50

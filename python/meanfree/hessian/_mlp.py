@@ -64,7 +64,8 @@ class MLP:
     "full" or "gauss_newton", the Hessian without the second derivatives of the outputs. Where phi'
     jumps, its delta functions are left out. ``n_threads`` and ``progress`` are as in `length_map`;
     results have the same bits for any number of threads. Methods raise a ValueError where x or y
-    do not fit or the loss overflows.
+    do not fit or the loss overflows, a MemoryError where the derivatives at all samples do not fit
+    in memory, about four numbers for each sample and unit.
 
     Examples
     --------
@@ -200,7 +201,8 @@ class MLP:
     ) -> Array:
         """Return all eigenvalues of the Hessian, rising, (n,).
 
-        LAPACK, through scipy, on the matrix of `hessian`; MemoryError as there.
+        LAPACK, through scipy, on the matrix of `hessian`; MemoryError as there. Ctrl-C waits
+        for LAPACK, seconds at 3,000 parameters.
         """
         from scipy.linalg import eigh
 

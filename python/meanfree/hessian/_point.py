@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_LARGE = 2**26  # bytes of a tape from which on it is asked whether they are there
 _SMALL = 10**7  # products in a Hessian for which threads are not worth their start
 _INSTEAD = "hvp, extreme_eigenvalues and spectral_density need no matrix"
 
@@ -70,6 +71,13 @@ class Point:
 
     @cached_property
     def _passes(self) -> tuple[float, Array, Array]:
+        sizes, _, with_probabilities = self._network
+        outputs = sizes[-1] * (2 if with_probabilities else 1)
+        columns = sizes[0] + 4 * sum(sizes[1:-1]) + len(sizes) - 1 + outputs
+        wanted = 8 * len(self._x) * columns
+        if wanted > _LARGE:
+            what = f"derivatives at {len(self._x)} samples want"
+            require_memory(what, wanted, "take fewer samples")
         passes = _core.mlp_tape(self._phi, *self._network, self._x, self._y)
         self._checked(passes[0])
         return passes
