@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <Eigen/Core>
+#include <atomic>
 #include <stdexcept>
 #include <vector>
 
@@ -79,6 +80,18 @@ TEST_CASE("samples of wide networks are taken few at a time, unless no Hessian f
   CHECK(rows({1, 20000, 1}) == 8);
   CHECK(rows({800, 600, 10}) == 400);
   check({1, 300, 1}, 400, Objective::mse, true);
+}
+
+TEST_CASE("passes and products end between chunks, also of networks without large products") {
+  Recorded at({3, 2, 1}, 1200, Objective::mse);
+  MlpPasses passes(at.phi, at.net, 1200, at.x.data(), at.y.data());
+  const std::atomic<bool> stop{true};
+  Pause pause(&stop);
+  HessianProduct::Scratch scratch;
+  const HessianProduct product(at.net, passes.layout(), at.tape.data(), true);
+  CHECK_THROWS_AS(passes.value(pause), Interrupted);
+  CHECK_THROWS_AS(passes.record(at.tape.data(), at.gradient.data(), pause), Interrupted);
+  CHECK_THROWS_AS(product.multiply(at.x.data(), at.gradient.data(), scratch, pause), Interrupted);
 }
 
 TEST_CASE("a Hessian can be interrupted") {

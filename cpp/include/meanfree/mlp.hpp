@@ -172,6 +172,7 @@ class MlpPasses {
     Workspace active, next;
     double sum = 0.0;
     for (Index c = 0; c < layout_.n_chunks(); ++c) {
+      pause.check();
       const Index rows = layout_.rows(c);
       active.resize(rows, net_.size(0)) = inputs(c).transpose();
       for (Index l = 1; l <= net_.depth(); ++l) {
@@ -206,6 +207,7 @@ class MlpPasses {
   double mean(double sum) const { return sum / static_cast<double>(layout_.n_samples()); }
 
   double record(Index c, double* tape, double* gradient, Pause& pause) {
+    pause.check();
     const Index depth = net_.depth(), rows = layout_.rows(c);
     layout_.input(tape, c, 1).leftCols(net_.size(0)) = inputs(c).transpose();
     double sum = 0.0;
@@ -341,6 +343,7 @@ class HessianProduct {
   }
 
   void add(Index c, const double* v, double* out, Scratch& s, Pause& pause) const {
+    pause.check();
     const Index depth = net_.depth(), rows = layout_.rows(c);
     const auto map = [&](double* data, Index l) {
       return Eigen::Map<Matrix>(data, rows, net_.size(l));
