@@ -1,5 +1,7 @@
 """Hessians of networks: closed forms, symmetries, and that no way of cutting the work matters."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hessian_nets import network, relative, samples
@@ -197,3 +199,17 @@ def test_a_problem_computes_points_that_are_asked_for_together_once(monkeypatch)
         np.testing.assert_array_equal(small.hvp(w, v), expected)
     assert len(small._kept) == 2
     assert len(made) == 5 + 3 * 3
+
+
+def test_threads_may_share_a_problem():
+    net = network((2, 3, 1))
+    problem = net.problem(*samples(net, 5))
+    points = [problem.start + 0.1 * k for k in range(6)]
+    expected = [problem.gradient(w) for w in points]
+
+    def ask(seed):
+        order = np.random.default_rng(seed).integers(0, 6, 300)
+        return all(np.array_equal(problem.gradient(points[k]), expected[k]) for k in order)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(4)))

@@ -124,6 +124,7 @@ class NetworkProblem:
         self._room = min(max(self._room, place + 1), most)
         if place < most:  # of too many the first ones stay
             self._kept[key] = point
-            while len(self._kept) > self._room:
-                del self._kept[next(iter(self._kept))]
+            kept = list(self._kept)
+            for old in kept[: max(0, len(kept) - self._room)]:
+                self._kept.pop(old, None)  # another thread may have dropped it
         return point
