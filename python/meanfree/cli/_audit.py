@@ -80,25 +80,19 @@ def load_model(where: str) -> torch.nn.Module:
     return model
 
 
-def load_digits() -> Data:
-    """Return the 1,797 digits of scikit-learn, pixels of mean 0 and mean square 1, and labels."""
-    import numpy as np
-    import torch
-    from sklearn.datasets import load_digits as load
-
-    pixels, labels = load(return_X_y=True)
-    scaled = (pixels - pixels.mean()) / pixels.std()
-    return torch.from_numpy(scaled), torch.from_numpy(labels.astype(np.int64))
-
-
 def load_data(name: str) -> Data:
     """Return inputs and, where the file has them, targets.
 
     ``digits``; an ``.npy`` array of inputs; an ``.npz`` file with ``x`` and perhaps ``y``; a
     ``.pt`` file with a tensor, a pair or a dictionary with ``x`` and perhaps ``y``.
     """
+    import torch
+
     if name == "digits":
-        return load_digits()
+        from meanfree.report.handwriting import small_digits
+
+        pixels, labels = small_digits()
+        return torch.from_numpy(pixels), torch.from_numpy(labels)
     path = Path(name)
     if path.suffix not in {".npy", ".npz", ".pt"}:
         message = f"data must be digits or a .npy, .npz or .pt file, got {name!r}"
@@ -108,8 +102,6 @@ def load_data(name: str) -> Data:
         raise ValueError(message)
     content: Any
     if path.suffix == ".pt":
-        import torch
-
         content = torch.load(path, map_location="cpu", weights_only=True)
     else:
         import numpy as np

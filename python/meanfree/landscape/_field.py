@@ -388,8 +388,8 @@ class GaussianField:
         >>> GaussianField.rbf().sample(20, n_features=2000, seed=1).hessian([0.0] * 20).shape
         (20, 20)
         """
-        shape = self.rho / self._spread if self._spread else inf
-        return draw(self.variance, self.slope, shape, dimension, n_features, seed, n_threads)
+        a = self.rho / self._spread if self._spread else inf
+        return draw(self.variance, self.slope, a, dimension, n_features, seed, n_threads)
 
     @property
     def _root(self) -> float:

@@ -6,27 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfree._check import Range, real, real_array, size
+from meanfree._check import Range, real, size
 from meanfree._krylov import lanczos
 from meanfree._problem import cut_off, inverse
+from meanfree.optim._damping import (
+    SHORT_LIST,
+    best_step,
+    damping_unit,
+    decompose,
+    listed_dampings,
+)
 from meanfree.optim._path import Cost, Meter, Optimization, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
     from meanfree._problem import Problem
+    from meanfree.optim._damping import Move
 
     Array = NDArray[np.float64]
 
-    Move = tuple[Array, float | None] | None
-
 _RATE = Range("finite and > 0", 0.0, open_low=True)
 _MOMENTUM = Range("in [0, 1)", 0.0, 1.0, open_high=True)
-_DAMPINGS = Range("in [0, 1e10]", 0.0, 1e10)
-_SHORT_LIST = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
-_LAST_DAMPING = 1e16  # of the largest eigenvalue: steps below rounding
 
 
 def gradient_descent(
@@ -166,7 +167,7 @@ def newton(
     """
 
     def advance(meter: Meter, w: Array, g: Array, value: float) -> Move:
-        decomposed = _decompose(meter.hessian(w))
+        decomposed = decompose(meter.hessian(w))
         if decomposed is None:
             return w * np.nan, None
         values, vectors = decomposed
@@ -188,7 +189,7 @@ def damped_newton(
     start: ArrayLike,
     *,
     steps: int,
-    dampings: ArrayLike = _SHORT_LIST,
+    dampings: ArrayLike = SHORT_LIST,
     tol: float = 0.0,
     record_every: int = 1,
     cost: Cost | None = None,
@@ -235,20 +236,20 @@ def damped_newton(
     >>> print(damped_newton(Wave(), [1.0, -1.0], steps=10).values[-1].round(12))  # a minimum
     -2.0
     """
-    listed = _listed(dampings)
+    listed = listed_dampings(dampings)
 
     def advance(meter: Meter, w: Array, g: Array, value: float) -> Move:
-        decomposed = _decompose(meter.hessian(w))
+        decomposed = decompose(meter.hessian(w))
         if decomposed is None:
             return w * np.nan, None
         values, vectors = decomposed
-        along, scale, limit = g @ vectors, _scale(values, g), cut_off(values)
+        along, scale, limit = g @ vectors, damping_unit(values, g), cut_off(values)
 
         def step(damping: Array) -> Array:
             shifted = values + damping[:, None] * scale
             return np.asarray((-along * inverse(shifted, limit)) @ vectors.T)
 
-        return _best(meter, w, value, step, listed)
+        return best_step(meter, w, value, step, listed)
 
     return walk(
         "damped_newton",
@@ -267,7 +268,7 @@ def saddle_free_newton(
     *,
     steps: int,
     dimension: int | None = None,
-    dampings: ArrayLike = _SHORT_LIST,
+    dampings: ArrayLike = SHORT_LIST,
     tol: float = 0.0,
     record_every: int = 1,
     cost: Cost | None = None,
@@ -330,28 +331,28 @@ def saddle_free_newton(
     >>> path.values.round(4).tolist()[-1], path.steps.tolist()  # a minimum
     (-2.0, [0, 1, 2, 3, 4])
     """
-    listed = _listed(dampings)
+    listed = listed_dampings(dampings)
     krylov = None if dimension is None else size("dimension", dimension)
 
     def advance(meter: Meter, w: Array, g: Array, value: float) -> Move:
         if krylov is None:
-            decomposed, basis, seen = _decompose(meter.hessian(w)), None, g
+            decomposed, basis, seen = decompose(meter.hessian(w)), None, g
         else:
             rows, matrix = lanczos(lambda v: meter.hvp(w, v[0])[None], g[None], krylov)
-            basis, decomposed = rows[0], _decompose(matrix[0, :-1])
+            basis, decomposed = rows[0], decompose(matrix[0, :-1])
             seen = np.zeros(len(basis))
             seen[0] = np.linalg.norm(g)
         if decomposed is None:
             return w * np.nan, None
         values, vectors = decomposed
-        along, scale, limit = seen @ vectors, _scale(values, g), cut_off(values)
+        along, scale, limit = seen @ vectors, damping_unit(values, g), cut_off(values)
 
         def step(damping: Array) -> Array:
             shifted = np.abs(values) + damping[:, None] * scale
             whole = (-along * inverse(shifted, limit)) @ vectors.T
             return np.asarray(whole if basis is None else whole @ basis)
 
-        return _best(meter, w, value, step, listed)
+        return best_step(meter, w, value, step, listed)
 
     return walk(
         "saddle_free_newton",
@@ -362,40 +363,3 @@ def saddle_free_newton(
         compares=True,
         knobs=(steps, tol, record_every, cost, progress),
     )
-
-
-def _listed(dampings: ArrayLike) -> Array:
-    listed = real_array("dampings", dampings, _DAMPINGS).reshape(-1)
-    if not listed.size:
-        msg = "dampings must be at least one number, got none"
-        raise ValueError(msg)
-    return listed
-
-
-def _decompose(matrix: Array) -> tuple[Array, Array] | None:
-    if not np.isfinite(matrix).all():
-        return None
-    values, vectors = np.linalg.eigh(matrix)
-    return values, vectors
-
-
-def _scale(values: Array, g: Array) -> float:
-    """Return the unit of damping: where there is no curvature, that of steps of length 1."""
-    return float(np.abs(values).max()) or float(np.linalg.norm(g))
-
-
-def _best(
-    meter: Meter, w: Array, value: float, step: Callable[[Array], Array], dampings: Array
-) -> Move:
-    """Return the lowest of the points that the dampings lead to, if it is lower than w."""
-    while True:
-        points = w + step(dampings)
-        found = meter.value(points)
-        found = np.where(np.isnan(found) | ~np.isfinite(points).all(axis=1), np.inf, found)
-        k = int(np.argmin(found))
-        if found[k] < value:
-            return points[k], float(found[k])
-        largest = float(dampings.max())
-        if largest >= _LAST_DAMPING:
-            return None
-        dampings = np.array([10.0 * largest if largest > 0.0 else 1e-3])

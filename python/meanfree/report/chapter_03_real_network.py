@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfree.report.comparison import Comparison
 from meanfree.report.engine import Figure, Settings, Table
+from meanfree.report.handwriting import small_digits
 from meanfree.report.style import BLUE, GREY, VERMILLION, canvas
 
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ _LAYERS = (2, 5, 10, 20, 30, 40, 50)  # shown in the comparisons; the figures sh
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield lengths, gradients and the training of both networks."""
+    import torch
+
     from meanfree import audit
-    from meanfree.cli._audit import load_digits
     from meanfree.report.training import one_torch_thread
 
-    inputs, labels = load_digits()
+    inputs, labels = (torch.from_numpy(array) for array in small_digits())
     with one_torch_thread():
         networks = build(settings)
         audits = [

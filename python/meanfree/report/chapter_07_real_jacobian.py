@@ -12,6 +12,7 @@ import numpy as np
 
 import meanfree as mf
 from meanfree.report.engine import Figure, Settings, Table
+from meanfree.report.handwriting import small_digits
 from meanfree.report.spectra import Spectra, compare_cdf, histogram
 from meanfree.report.style import BLUE, VERMILLION, canvas
 
@@ -47,9 +48,7 @@ _HIDDEN = 50
 
 def run(settings: Settings) -> Iterator[Figure]:
     """Yield the spectra of both initialisations."""
-    from meanfree.cli._audit import load_digits
-
-    pixels = np.asarray(load_digits()[0][0], dtype=np.float64)
+    pixels = small_digits()[0][0]
     cases = (
         _Case("torch default", _default, _default_law, VERMILLION),
         _Case("critical orthogonal", _orthogonal, _orthogonal_law, BLUE),

