@@ -12,6 +12,7 @@ import _hessian_peers as peers
 import numpy as np
 
 from meanfree.hessian import MLP
+from meanfree.optim import krylov_saddle_free_step, saddle_free_step
 
 N_SAMPLES = 1000
 AUTOGRAD, FUNC = "torch.autograd.functional.hessian", "torch.func.hessian"
@@ -27,6 +28,8 @@ JOBS = [  # sizes, objective, goals; the largest without what needs gigabytes
 TORCH = "torch.autograd.functional.hessian + eigvalsh"
 EIGENTHINGS, CURVLINOPS = "hessian-eigenthings, re-orthogonalised", "curvlinops, ARPACK"
 K, TOL, N_PROBES, N_STEPS = 10, 1e-10, 4, 60
+DIMENSION, DAMPING = 50, 1e-2  # of a step of saddle-free Newton
+FULL = "meanfree, of the whole Hessian"
 
 
 def close(answer, peer, _label):
@@ -34,6 +37,20 @@ def close(answer, peer, _label):
     peer = np.asarray(peer)
     error = np.abs(answer - peer).max() / np.abs(peer).max()
     return {"error over the largest entry": (float(error), 1e-12)}
+
+
+def projected_step(matrix, gradient, dimension):
+    """Return the step in a Krylov space, by the matrix and a basis made by Gram and Schmidt."""
+    rows = [gradient / np.linalg.norm(gradient)]
+    while len(rows) < dimension:
+        new, basis = matrix @ rows[-1], np.array(rows)
+        for _ in range(2):
+            new -= basis.T @ (basis @ new)
+        rows.append(new / np.linalg.norm(new))
+    basis = np.array(rows)
+    values, vectors = np.linalg.eigh(basis @ matrix @ basis.T)
+    along = vectors.T @ (basis @ gradient)
+    return -basis.T @ (vectors @ (along / (np.abs(values) + DAMPING)))
 
 
 class Case:
@@ -189,6 +206,40 @@ class Case:
             goals=dict.fromkeys(ways, 1.0),
         )
 
+    def step(self, run):
+        """Compare steps of saddle-free Newton, in a Krylov space and in the whole."""
+        problem, gradient = self.net.problem(self.x, self.y), self.net.gradient(self.x, self.y)
+        dimension = min(DIMENSION, self.v.size // 2)
+
+        def ours():
+            return krylov_saddle_free_step(
+                lambda v: problem.hvp(problem.start, v),
+                gradient,
+                dimension=dimension,
+                damping=DAMPING,
+            )
+
+        def whole():
+            hessian = self.net.hessian(self.x, self.y, n_threads=1)
+            return saddle_free_step(hessian, gradient, damping=DAMPING)
+
+        def agreement(answer, peer, _label):
+            matrix = self.net.hessian(self.x, self.y, n_threads=1)
+            exact = projected_step(matrix, gradient, dimension)
+            off = [
+                np.linalg.norm(answer - other) / np.linalg.norm(other) for other in (exact, peer)
+            ]
+            print(f"  the whole step is {off[1]:.2g} of its length away")
+            return {"error, over the length of the step": (float(off[0]), 1e-8)}
+
+        run.compare(
+            f"step of saddle-free Newton in {dimension} dimensions, {self.title}",
+            ours,
+            {FULL: whole},
+            agreement,
+            goals={FULL: 8.0},
+        )
+
 
 def main():
     """Compare matrices, products, eigenvalues and spectral densities."""
@@ -205,6 +256,8 @@ def main():
             case.eigenvalues(run)
             case.largest(run)
             case.density(run)
+        if number < 2:
+            case.step(run)
     return run.finish()
 
 
