@@ -22,7 +22,8 @@ class Lanczos:
 
     Every new direction is made orthogonal to all before it, twice; a start of 0 stays 0.
     ``diagonal`` and ``beside`` are those of the tridiagonal matrices, (b, steps) and (b, steps):
-    the last column of ``beside`` is the length of what the space does not yet hold.
+    the last column of ``beside`` is the length of what the space does not yet hold. ``scale`` (b,)
+    are the longest products so far, lower bounds of the largest absolute eigenvalues.
     """
 
     def __init__(self, multiply: Product, start: Array) -> None:
@@ -32,7 +33,7 @@ class Lanczos:
         self._basis[:, 0] = _directions(start, lengths(start))
         self._diagonal: list[Array] = []
         self._beside: list[Array] = []
-        self._scale = np.zeros(b)
+        self.scale = np.zeros(b)
 
     @property
     def n_steps(self) -> int:
@@ -58,7 +59,7 @@ class Lanczos:
     def matrix(self) -> Array:
         """The tridiagonal matrices with the remainder as another row, (b, steps + 1, steps)."""
         m = self.n_steps
-        t = np.zeros((len(self._scale), m + 1, m))
+        t = np.zeros((len(self.scale), m + 1, m))
         t[:, range(m), range(m)] = self.diagonal
         t[:, range(1, m + 1), range(m)] = self.beside
         t[:, range(m - 1), range(1, m)] = self.beside[:, :-1]
@@ -78,20 +79,15 @@ class Lanczos:
         w = self._multiply(v)
         self._diagonal.append(np.einsum("bn,bn->b", v, w))
         size = lengths(w)
-        self._scale = np.maximum(self._scale, size)
+        self.scale = np.maximum(self.scale, size)
         known = self._basis[:, : m + 1]
         for _ in range(2):
             w = w - np.matmul(np.matmul(known, w[..., None]).swapaxes(1, 2), known)[:, 0]
         beta = lengths(w)
         # what two passes leave of a direction that is in the space already is rounding
-        beta[beta <= 16 * np.finfo(float).eps * self._scale] = 0.0
+        beta[beta <= 16 * np.finfo(float).eps * self.scale] = 0.0
         self._beside.append(beta)
         self._basis[:, m + 1] = _directions(w, beta)
-
-    @property
-    def scale(self) -> Array:
-        """The longest products so far, (b,): lower bounds of the largest absolute eigenvalues."""
-        return self._scale
 
     def restart(self, direction: Array) -> None:
         """Leave what remains; go on from a direction made orthogonal to the space. b must be 1."""

@@ -4,6 +4,7 @@
 #pragma once
 #include <Eigen/Core>
 #include <algorithm>
+#include <type_traits>
 
 #include "meanfree/parallel.hpp"
 #include "meanfree/product.hpp"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _LEAST_SHAPE = 1e-100  # of the gamma variables: those of smaller ones underflow
-_SMALL = 2**20  # bytes that are not asked for: the question costs more than their Hessians
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,7 +129,7 @@ class FieldSample:
         # those that are summed at a time are there twice, the second time padded
         twice = min(count, 8 * self.n_threads, max(self.n_threads, count // 4))
         wanted = 8 * (count * n**2 + twice * self._waves.shape[1] ** 2)
-        _require(what, wanted, "take fewer points at a time, or hvp")
+        require_memory(f"{what} need", wanted, "take fewer points at a time, or hvp")
         matrices = _core.field_hessians(
             self._waves, self.phases, self.amplitude, points, self.n_threads
         )
@@ -165,7 +164,9 @@ class FieldSample:
             msg = f"w and v must have shapes that broadcast, got {at} and {of}"
             raise ValueError(msg) from None
         many = prod(shape[:-1])
-        _require(f"{many} products of {at[-1]} variables", 24 * many * at[-1], "take fewer")
+        require_memory(
+            f"{many} products of {at[-1]} variables need", 24 * many * at[-1], "take fewer"
+        )
         w_rows, v_rows = (
             np.ascontiguousarray(np.broadcast_to(rows.reshape(own), shape)).reshape(-1, at[-1])
             for rows, own in ((points, at), (vectors, of))
@@ -201,14 +202,11 @@ def draw(
     if shape < _LEAST_SHAPE:
         msg = f"rho must be at least {_LEAST_SHAPE:g} in a field that is sampled, got {shape:g}"
         raise ValueError(msg)
-    _require(f"{m} waves in {n} dimensions", 8 * m * (n + -n % 8 + 1), "take fewer features")
+    require_memory(
+        f"{m} waves in {n} dimensions need", 8 * m * (n + -n % 8 + 1), "take fewer features"
+    )
     scale = 2.0 * (-slope / variance)
     waves, phases = _core.field_waves(number, scale, shape, m, n, threads)
     for array in (waves, phases):
         array.flags.writeable = False
     return FieldSample(n, phases, sqrt(variance) * sqrt(2.0 * n / m), threads, waves)
-
-
-def _require(what: str, wanted: int, instead: str) -> None:
-    if wanted > _SMALL:
-        require_memory(f"{what} need", wanted, instead)
